@@ -1,0 +1,286 @@
+"""The kernel contract: what every backend offers, the one authority on signatures, shapes, dtypes and formulas.
+
+Letters: B samples, F fields, D embedding dim, V table rows, N entries (ids), M = B*F slots, U distinct rows, H features.
+
+An *entry* i is one id with a value x_i. A *slot* s is one field of one sample, s = b*F + f; it pools its entries with
+coefficients c_i into e_s. Single-id input has one entry per slot. Tables may be row views (inner stride one element,
+any row stride), so a first-order weight kept as one more float of the row is simply ``table[:, D]``.
+
+Formulas: Rendle, "Factorization Machines", ICDM 2010 (the sum-square identity is his Lemma 3.1);
+Guo et al., "DeepFM", IJCAI 2017; He & Chua, "Neural Factorization Machines", SIGIR 2017 (bi-interaction).
+
+Determinism: every kernel sums in an order that depends on shapes and data alone, never on the number of threads.
+Dtypes: float32 is tuned, float64 exists everywhere (untuned); ids are int32 or int64. All float arrays of one call
+share one dtype. Backends do not check ids or shapes: ``fastfm_core.kernels`` does, and whoever builds a batch does once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+
+Array = np.ndarray
+Pooling = Literal["sum", "mean", "sqrtn", "max", "none"]
+POOLINGS: tuple[Pooling, ...] = ("sum", "mean", "sqrtn", "max", "none")
+
+
+class Entries(NamedTuple):
+    """The sparse input of one batch: which rows of one table are looked up, and which slot each of them feeds.
+
+    ids      [N] int32 or int64, row numbers of one table
+    fields   F; the batch has M = B*F slots, sample-major
+    offsets  [M+1] int64, slot s pools entries offsets[s]:offsets[s+1]; None: one entry per slot, N = M
+    values   [N] float, x_i; None: every x_i is 1
+    pooling  coefficients c_i of a slot with n entries: sum x_i, mean x_i/n, sqrtn x_i/sqrt(n); an empty slot is 0.
+             max: per dim the largest x_i v_i, the first position wins.
+             none: nothing is pooled, every entry is an FM term of its own; then fields = 1 and offsets is [B+1].
+    """
+
+    ids: Array
+    fields: int
+    offsets: Array | None = None
+    values: Array | None = None
+    pooling: Pooling = "sum"
+
+    @property
+    def slots(self) -> int:
+        """M, the number of slots."""
+        return len(self.ids) if self.offsets is None else len(self.offsets) - 1
+
+    @property
+    def samples(self) -> int:
+        """B, the number of samples."""
+        return self.slots // self.fields
+
+
+class Batch(NamedTuple):
+    """What a model is given: the sparse entries, raw numbers for the deep part, and what training needs beside them.
+
+    entries  the looked-up ids, checked against the table's rows when the batch was made
+    dense    [B, I] raw numbers that enter the deep part only; None: none
+    labels   [B] float; None when predicting
+    weights  [B] float sample weights; None: all 1
+    """
+
+    entries: Entries
+    dense: Array | None = None
+    labels: Array | None = None
+    weights: Array | None = None
+
+
+class RowPlan(NamedTuple):
+    """The dedup of a batch's ids: its distinct rows and where each of them occurs.
+
+    rows      [U] distinct row numbers, ascending, dtype of the ids
+    segments  [U+1] int64; row u occurs at entries order[segments[u]:segments[u+1]]
+    order     [N] int32 entry positions, ascending within a row
+    """
+
+    rows: Array
+    segments: Array
+    order: Array
+
+
+class RowSource(NamedTuple):
+    """A lazy row gradient: where the gradient of each entry's row comes from. Nothing of size [N, D] is stored.
+
+    With s the slot of entry i, b = s // fields its sample, and v_i its row:
+
+        dv_i = c_i * (pair_grad_b * (sums_b - e_s) + slot_grad_s)
+
+    fields        F
+    entry_slots   [N] int32 slot of each entry; None: s = i
+    coefficients  [N] c_i; None: 1
+    pair_grad     [B] dL/d(pair) of the FM; None: no FM term
+    sums          [B, D] S_b = sum of the sample's terms; None exactly when pair_grad is
+    slot_values   [M, D] pooled e_s; None: e is the entry's own term c_i v_i (single ids, or pooling="none").
+                  Then the sum over a row needs no saved embeddings: sum c_i(g S + G) - (sum g c_i^2) v
+    slot_grad     [B, F, D] dL/de, any strides of samples and fields (0 included), inner stride one element; None: 0
+    winners       [M, D] int64 entry that won each dim under max pooling (-1: empty slot): other entries get 0 there.
+                  None: no max pooling. With pooling="none" and slot_grad absent this does not arise.
+    """
+
+    fields: int
+    entry_slots: Array | None = None
+    coefficients: Array | None = None
+    pair_grad: Array | None = None
+    sums: Array | None = None
+    slot_values: Array | None = None
+    slot_grad: Array | None = None
+    winners: Array | None = None
+
+
+class EmbeddingFM(NamedTuple):
+    """Outputs of ``embedding_fm``.
+
+    first           [B] sum of c_i w_i; zeros when there is no first order
+    pair            [B] 1/2 (|sum_s e_s|^2 - sum_s |e_s|^2)
+    sums            [B, D] sum_s e_s, saved for the backward pass
+    deep            [B, F*D + I] all e_s of a sample side by side, then its I raw numbers; None unless asked for
+    winners         [M, D] int64, linear_winners [M, 1] int64: winning entries under max pooling, else None
+    """
+
+    first: Array
+    pair: Array
+    sums: Array
+    deep: Array | None
+    winners: Array | None
+    linear_winners: Array | None
+
+
+class DropoutKey(NamedTuple):
+    """Names one dropout mask: element j of it is kept by a Philox draw of (seed, step, layer, j) alone."""
+
+    seed: int
+    step: int
+    layer: int
+
+
+class Kernels(Protocol):
+    """Every kernel, in the order lookup, interaction, rows, dense. Each backend module has these functions."""
+
+    name: str
+
+    # ---- lookup -----------------------------------------------------------------------------------------------
+
+    def embedding_gather(self, table: Array, ids: Array) -> Array:
+        """table [V, D], ids any shape -> table[ids], shape ids.shape + (D,)."""
+        ...
+
+    def embedding_bag(self, table: Array, entries: Entries) -> tuple[Array, Array | None]:
+        """Pooled lookup -> (e [M, D], winners [M, D] int64 under max pooling else None). Pooling "none" is refused."""
+        ...
+
+    def embedding_fm(
+        self, table: Array, linear: Array | None, entries: Entries, dense: Array | None, *, deep: bool
+    ) -> EmbeddingFM:
+        """Lookup, first order, FM and concatenation in one pass; each row is read once.
+
+        table [V, D] (D = 0 is logistic regression), linear [V] any stride or None, dense [B, I] raw numbers or None
+        (used only with deep=True). Under max pooling the first order is one more dim: first = sum_s max_i x_i w_i.
+        With pooling="none": S_b = sum_i x_i v_i, pair = 1/2(|S|^2 - sum_i |x_i v_i|^2), and deep must be False.
+        """
+        ...
+
+    def entry_slots(self, entries: Entries) -> Array | None:
+        """Slot of each entry, [N] int32; None where the slot is the entry itself (no offsets)."""
+        ...
+
+    def pooling_coefficients(self, entries: Entries, dtype: Any) -> Array | None:
+        """c_i of each entry, [N]; None where all are 1. Under max and none c_i = x_i."""
+        ...
+
+    def value_gradient(self, table: Array, entries: Entries, source: RowSource) -> Array:
+        """dL/dx_i = p_i * <pair_grad_b (S_b - e_s) + slot_grad_s, v_i>, [N], with p_i = c_i / x_i (1, 1/n, 1/sqrt n);
+        under max pooling only the dims that entry i won count."""
+        ...
+
+    # ---- interaction of given field vectors ---------------------------------------------------------------------
+
+    def fm_interaction(self, fields: Array) -> Array:
+        """e [B, F, D] -> 1/2 sum_d ((sum_f e_fd)^2 - sum_f e_fd^2), [B]."""
+        ...
+
+    def fm_interaction_backward(self, grad: Array, fields: Array) -> Array:
+        """grad [B] -> de_f = grad_b (S_b - e_f), [B, F, D]."""
+        ...
+
+    def bi_interaction(self, fields: Array) -> Array:
+        """e [B, F, D] -> 1/2 ((sum_f e_f)^2 - sum_f e_f^2) kept per dim, [B, D]."""
+        ...
+
+    def bi_interaction_backward(self, grad: Array, fields: Array) -> Array:
+        """grad [B, D] -> de_f = grad_b * (S_b - e_f), [B, F, D]."""
+        ...
+
+    # ---- rows: dedup, lazy gradients, in-place updates ------------------------------------------------------------
+
+    def plan_rows(self, ids: Array, table_rows: int) -> RowPlan:
+        """ids [N] in 0..table_rows-1 -> their RowPlan."""
+        ...
+
+    def merge_plans(self, plans: list[RowPlan]) -> tuple[Array, list[Array]]:
+        """Union of the plans' rows: (rows [U] ascending, per plan the position in it of each of its rows, int64)."""
+        ...
+
+    def materialize_rows(self, table: Array, plan: RowPlan, source: RowSource) -> Array:
+        """The summed gradient of each distinct row, [U, D], entries added in the plan's order."""
+        ...
+
+    def row_gradient_norm2(self, table: Array, plan: RowPlan, source: RowSource) -> float:
+        """|summed row gradients|^2 (a pass of its own over the sources; used by clipping)."""
+        ...
+
+    def update_rows_sgd_(
+        self, table: Array, plan: RowPlan, source: RowSource, *, lr: float, l2: float = 0.0, grad_scale: float = 1.0
+    ) -> None:
+        """In place on the plan's rows: g = grad_scale * gradient + l2 * w;  w -= lr g."""
+        ...
+
+    def update_rows_adagrad_(
+        self, table: Array, accumulator: Array, plan: RowPlan, source: RowSource,
+        *, lr: float, eps: float = 1e-10, l2: float = 0.0, grad_scale: float = 1.0,
+    ) -> None:  # fmt: skip
+        """accumulator [V, D]: a += g^2;  w -= lr g / (sqrt(a) + eps). Duchi et al., JMLR 2011."""
+        ...
+
+    def update_rows_rowwise_adagrad_(
+        self, table: Array, accumulator: Array, plan: RowPlan, source: RowSource,
+        *, lr: float, eps: float = 1e-10, l2: float = 0.0, grad_scale: float = 1.0,
+    ) -> None:  # fmt: skip
+        """accumulator [V], one number a row: a += mean_d(g_d^2);  w -= lr g / (sqrt(a) + eps)."""
+        ...
+
+    def update_rows_adam_(
+        self, table: Array, moment1: Array, moment2: Array, plan: RowPlan, source: RowSource,
+        *, step: int, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+        l2: float = 0.0, grad_scale: float = 1.0,
+    ) -> None:  # fmt: skip
+        """moments [V, D], step counted from 1: m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
+        w -= lr / (1 - b1^step) * m / (sqrt(v) / sqrt(1 - b2^step) + eps). Kingma & Ba, ICLR 2015.
+        Rows outside the plan keep weights and moments: the lazy variant, unless the plan names every row."""
+        ...
+
+    # ---- dense helpers ----------------------------------------------------------------------------------------------
+
+    def matmul(self, left: Array, right: Array, out: Array | None = None) -> Array:
+        """[M, K] @ [K, N] -> [M, N]; transposed views are taken as they are."""
+        ...
+
+    def bias_relu_dropout_(self, x: Array, bias: Array, rate: float, key: DropoutKey | None) -> None:
+        """In place on x [B, H]: relu(x + bias), then dropout (kept with probability 1-rate, scaled by 1/(1-rate)) when
+        rate > 0 and a key is given. The draw for element (b, h) is number b*H + h."""
+        ...
+
+    def bias_relu_dropout_backward(self, grad: Array, output: Array, rate: float) -> tuple[Array, Array]:
+        """grad [B, H] and the forward's output -> (dx [B, H], dbias [H]): an element passes grad/(1-rate) where the output is > 0.
+        rate is 0 when no dropout was applied."""
+        ...
+
+    def dropout(self, x: Array, rate: float, key: DropoutKey) -> Array:
+        """x of any shape, kept elements scaled by 1/(1-rate), the others 0. Linear: its backward is itself."""
+        ...
+
+    def batch_norm(self, x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array, Array, Array]:
+        """x [B, H] -> (y, mean [H], variance [H] biased); y = gamma (x - mean) / sqrt(variance + eps) + beta. B >= 1.
+        Ioffe & Szegedy, ICML 2015."""
+        ...
+
+    def batch_norm_backward(
+        self, grad: Array, x: Array, gamma: Array, mean: Array, variance: Array, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """-> (dx [B, H], dgamma [H], dbeta [H]) with the batch's own statistics differentiated through."""
+        ...
+
+    def bce_with_logits(self, logits: Array, labels: Array, weights: Array | None) -> tuple[float, Array]:
+        """Mean over samples of weight * (softplus(z) - y z), and its gradient by z, [B]: weight (sigmoid(z) - y) / B.
+        The mean divides by the sum of weights (by B without them). B = 0 gives 0."""
+        ...
+
+    def mean_squared_error(self, predictions: Array, labels: Array, weights: Array | None) -> tuple[float, Array]:
+        """Mean of weight * (p - y)^2 over the sum of weights, and its gradient by p, [B]."""
+        ...
+
+
+KERNELS: tuple[str, ...] = tuple(n for n in vars(Kernels) if not n.startswith("_") and callable(vars(Kernels)[n]))
