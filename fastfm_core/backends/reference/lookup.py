@@ -27,7 +27,9 @@ def embedding_bag(table: Array, entries: Entries) -> tuple[Array, Array | None]:
     return _pool(table, entries)
 
 
-def embedding_fm(table: Array, linear: Array | None, entries: Entries, dense: Array | None, *, deep: bool) -> EmbeddingFM:
+def embedding_fm(
+    table: Array, linear: Array | None, entries: Entries, dense: Array | None, *, deep: bool
+) -> EmbeddingFM:
     """First order, FM pairs and the concatenation for the deep part."""
     if entries.pooling == "none" and deep:
         raise InputError('pooling="none" has no field vectors to concatenate; pass deep=False or pool the entries')
@@ -96,5 +98,5 @@ def _terms(table: Array, entries: Entries, slot_values: Array) -> list[tuple[int
     if entries.pooling != "none":
         return [(s // entries.fields, e) for s, e in enumerate(slot_values)]
     slots = entry_slots(entries)
-    samples = np.arange(len(entries.ids)) if slots is None else slots
+    samples = range(len(entries.ids)) if slots is None else slots.tolist()
     return list(zip(samples, _entry_terms(table, entries), strict=True))
