@@ -162,6 +162,17 @@ def _loss_cases(samples: int, weighted: bool) -> list[OpCase]:
     ]
 
 
+def dense_cases(samples: int, width: int, fields: int) -> list[OpCase]:
+    """Every dense kernel on one size, without plain lookup."""
+    return [
+        *_interaction_cases((samples, fields, width)),
+        *_matmul_cases(samples, width, width),
+        *_activation_cases((samples, width)),
+        *_batch_norm_cases((samples, width)),
+        *_loss_cases(samples, weighted=True),
+    ]
+
+
 DENSE_CASES = [
     *_gather_cases(),
     *(case for shape in SHAPES_BFD for case in _interaction_cases(shape)),

@@ -85,9 +85,7 @@ def plan_of(ids: Array) -> RowPlan:
     return RowPlan(rows, segments, np.concatenate([np.zeros(0), *places]).astype(np.int32))
 
 
-def draw_source(
-    scenario: Scenario, random: np.random.Generator, table: Array, entries: Entries
-) -> RowSource:
+def draw_source(scenario: Scenario, random: np.random.Generator, table: Array, entries: Entries) -> RowSource:
     """Random upstream gradients, and what the forward pass saves for them."""
     dtype, dim = table.dtype, table.shape[1]
     samples, fields = scenario.samples, scenario.fields

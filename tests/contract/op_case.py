@@ -40,7 +40,6 @@ class OpCase(NamedTuple):
         return dict(zip(self.outputs, (result,) if len(self.outputs) == 1 else result, strict=True))
 
 
-
 def one(expected: Any, magnitude: Any = None) -> dict[str, Expected]:
     """The truth of a kernel with a single output."""
     return {"result": expected if isinstance(expected, Expected) else Expected(expected, magnitude)}

@@ -37,9 +37,11 @@ def _plan_truth(rows: Any, segments: Any, order: Any) -> dict[str, Expected]:
 
 
 def _sparse_build(scenario: Scenario, *names: str) -> Build:
-    return lambda seed, dtype, ids: {
-        name: getattr(sparse_inputs(scenario, seed, dtype, ids), name) for name in names
-    }
+    def build(seed: int, dtype: Any, ids_dtype: Any) -> dict[str, Any]:
+        drawn = sparse_inputs(scenario, seed, dtype, ids_dtype)
+        return {name: getattr(drawn, name) for name in names}
+
+    return build
 
 
 def _fm_build(scenario: Scenario, deep: bool) -> Build:
@@ -55,7 +57,7 @@ def _fm_build(scenario: Scenario, deep: bool) -> Build:
 
 
 def _update_build(scenario: Scenario, rule: str) -> Build:
-    """State starts positive, so that the step is not the sign of a rounding error; it comes as row views with the table."""
+    """State starts positive, so that no step is the sign of a rounding error; it comes as row views with the table."""
 
     def build(seed: int, dtype: Any, ids_dtype: Any) -> dict[str, Any]:
         drawn = sparse_inputs(scenario, seed, dtype, ids_dtype)

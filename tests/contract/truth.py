@@ -31,21 +31,25 @@ def wide(tree: Any) -> Any:
     return tree.astype(WIDE) if isinstance(tree, np.ndarray) and tree.dtype.kind == "f" else tree
 
 
+def zeros(shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """A value and a magnitude to add to."""
+    return np.zeros(shape, WIDE), np.zeros(shape, WIDE)
+
+
 def slots_of(entries: Entries) -> Array | None:
     """Slot of each entry, by counting the borders before it."""
     if entries.offsets is None:
         return None
-    return np.array([np.sum(entries.offsets[1:] <= i) for i in range(len(entries.ids))], np.int32)
+    return np.searchsorted(entries.offsets[1:], np.arange(len(entries.ids)), side="right").astype(np.int32)
 
 
 def coefficients(entries: Entries) -> Array:
     """c_i of each entry."""
     result = np.ones(len(entries.ids), WIDE) if entries.values is None else entries.values.astype(WIDE)
-    if entries.offsets is not None:
-        counts = [end - start for start, end in zip(entries.offsets, entries.offsets[1:], strict=False)]
-        for i, s in enumerate(slots_of(entries)):  # pyright: ignore[reportArgumentType]
-            result[i] /= {"mean": counts[s], "sqrtn": np.sqrt(WIDE(counts[s]))}.get(entries.pooling, 1)
-    return result
+    if entries.offsets is None or entries.pooling not in ("mean", "sqrtn"):
+        return result
+    counts = np.array([len(members) for members in slot_members(entries) for _ in members], WIDE)
+    return result / (counts if entries.pooling == "mean" else np.sqrt(counts))
 
 
 def given_coefficients(entries: Entries, dtype: Any) -> Array | None:
@@ -64,15 +68,17 @@ def slot_members(entries: Entries) -> list[range]:
 def pooled(table: Array, entries: Entries) -> tuple[Array, Array, Array]:
     """(e [M, D], its magnitude, winners [M, D]); winners are meant for max pooling alone."""
     terms = coefficients(entries)[:, None] * table[entries.ids]
-    value, magnitude = np.zeros((2, entries.slots, table.shape[1]), WIDE)
+    slots = slots_of(entries)
+    slots = np.arange(len(terms)) if slots is None else slots
+    value, magnitude = zeros((entries.slots, table.shape[1]))
+    np.add.at(magnitude, slots, np.abs(terms))
     winners = np.full(value.shape, -1, np.int64)
+    if entries.pooling != "max":
+        np.add.at(value, slots, terms)
+        return value, magnitude, winners
     for s, members in enumerate(slot_members(entries)):
-        magnitude[s] = np.abs(terms[members]).sum(axis=0)
-        if entries.pooling != "max":
-            value[s] = terms[members].sum(axis=0)
-            continue
         for d in range(table.shape[1]) if members else ():
-            winners[s, d] = max(members, key=lambda i: (terms[i, d], -i))  # noqa: B023
+            winners[s, d] = max(members, key=lambda i: (terms[i, d], -i))
             value[s, d] = terms[winners[s, d], d]
     return value, magnitude, winners
 
@@ -126,7 +132,7 @@ def embedding_fm(
 def slot_gradients(table: Array, ids: Array, source: RowSource) -> tuple[Array, Array]:
     """pair_grad_b (S_b - e_s) + slot_grad_s as each entry sees it, [N, D], and its magnitude."""
     own = table[ids] if source.coefficients is None else source.coefficients[:, None] * table[ids]
-    value, magnitude = np.zeros((2, *own.shape), WIDE)
+    value, magnitude = zeros(own.shape)
     slots = np.arange(len(ids)) if source.entry_slots is None else source.entry_slots
     sample, field = slots // source.fields, slots % source.fields
     if source.pair_grad is not None and source.sums is not None:
@@ -150,10 +156,10 @@ def row_gradient(table: Array, plan: RowPlan, source: RowSource) -> Expected:
     ids[plan.order] = np.repeat(plan.rows, np.diff(plan.segments))
     factors = np.ones(len(ids), WIDE) if source.coefficients is None else source.coefficients
     value, magnitude = slot_gradients(table, ids, source)
-    everything = np.zeros((2, *table.shape), WIDE)
-    np.add.at(everything[0], ids, factors[:, None] * value)
-    np.add.at(everything[1], ids, np.abs(factors)[:, None] * magnitude)
-    return Expected(everything[0][plan.rows], everything[1][plan.rows])
+    row_values, row_magnitudes = zeros(table.shape)
+    np.add.at(row_values, ids, factors[:, None] * value)
+    np.add.at(row_magnitudes, ids, np.abs(factors)[:, None] * magnitude)
+    return Expected(row_values[plan.rows], row_magnitudes[plan.rows])
 
 
 def value_gradient(table: Array, entries: Entries, source: RowSource) -> Expected:

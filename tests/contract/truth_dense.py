@@ -80,7 +80,7 @@ def batch_norm_backward(
     """dx through the Jacobian of each column: dy_b/dx_a = gamma/std (1[a = b] - 1/B - xhat_a xhat_b / B)."""
     deviation = np.sqrt(variance + WIDE(eps))
     normalized = (x - mean) / deviation
-    dx, magnitude = np.zeros((2, *x.shape), WIDE)
+    dx, magnitude = truth.zeros(x.shape)
     for h in range(x.shape[1]):
         column = normalized[:, h]
         jacobian = np.eye(len(x), dtype=WIDE) - (1 + np.outer(column, column)) / len(x)
@@ -134,7 +134,7 @@ def bi_interaction(fields: Array) -> Expected:
 
 def bi_interaction_backward(grad: Array, fields: Array) -> Expected:
     """grad times the sum of the other fields."""
-    value, magnitude = np.zeros((2, *fields.shape), WIDE)
+    value, magnitude = truth.zeros(fields.shape)
     for f in range(fields.shape[1]):
         value[:, f] = grad * np.delete(fields, f, axis=1).sum(axis=1)
         magnitude[:, f] = np.abs(grad) * (np.abs(fields).sum(axis=1) + np.abs(fields[:, f]))
