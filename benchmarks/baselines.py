@@ -10,7 +10,6 @@ from scipy.sparse import csr_matrix
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-
 from splits import Parts
 
 

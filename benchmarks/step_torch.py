@@ -9,9 +9,8 @@ import sys
 
 import numpy as np
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
-
 from timing import serve
+from torch.nn.functional import binary_cross_entropy_with_logits
 from twin.torch_model import TorchDeepFM
 from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, click_log
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from fastfm_core.train import PLATEAU_FACTOR, TrainConfig
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fastfm_core import metrics
 from fastfm_core.contract import Batch
-from fastfm_core.train import PLATEAU_FACTOR, TrainConfig
 from twin.torch_model import TorchFM
 
 Inputs = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]

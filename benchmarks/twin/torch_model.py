@@ -7,6 +7,8 @@ with e_s = sum of x_i v_i over the entries of slot s. Rendle, ICDM 2010; Guo et 
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
@@ -55,7 +57,7 @@ class TorchDeepFM(TorchFM):
         super().__init__(rows, fields, dim, sparse)
         widths = [fields * dim + numbers, *hidden]
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in itertools.pairwise(widths):
             layers += [nn.Linear(inputs, outputs), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
         self.mlp = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
 
