@@ -1,6 +1,6 @@
 """Worker of step.py: W1's training step in PyTorch, sparse Adagrad on the tables, fused Adam on the rest.
 
-python benchmarks/step_torch.py HIDDEN THREADS      HIDDEN such as 64-64; THREADS 0 keeps PyTorch's default
+python benchmarks/step_torch.py HIDDEN THREADS      HIDDEN such as 64-64, or fm; THREADS 0 keeps PyTorch's default
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from timing import serve
 from torch.nn.functional import binary_cross_entropy_with_logits
-from twin.torch_model import TorchDeepFM
+from twin.torch_model import TorchDeepFM, TorchFM
 from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, click_log
 
 
@@ -25,7 +25,10 @@ class TorchStep:
         self.order = torch.from_numpy(np.random.default_rng(0).permutation(len(log.labels)))
         self.position = 0
         torch.manual_seed(0)
-        self.model = TorchDeepFM(ROWS, FIELDS, DIM, NUMBERS, hidden, sparse=True)
+        if hidden:
+            self.model = TorchDeepFM(ROWS, FIELDS, DIM, NUMBERS, hidden, sparse=True)
+        else:
+            self.model = TorchFM(ROWS, FIELDS, DIM, sparse=True)
         tables = [self.model.table.weight, self.model.linear.weight]
         others = [p for p in self.model.parameters() if all(p is not table for table in tables)]
         self.optimizers = [
@@ -49,4 +52,5 @@ class TorchStep:
 if __name__ == "__main__":
     if int(sys.argv[2]):
         torch.set_num_threads(int(sys.argv[2]))
-    serve({"step": TorchStep(tuple(int(width) for width in sys.argv[1].split("-")))})
+    widths = () if sys.argv[1] == "fm" else tuple(int(width) for width in sys.argv[1].split("-"))
+    serve({"step": TorchStep(widths)})
