@@ -110,20 +110,15 @@ def compare(problem: Problem, name: str, seed: int) -> dict[str, float]:
 def print_comparison(areas: dict[str, list[dict[str, float]]]) -> None:
     """Per model and seed the test AUC of each side, then the means and ours - twin."""
     for name, seeds in areas.items():
-        rows = [
-            [f"{name} seed {seed}", *(side[s] for s in SIDES), side["ours"] - side["twin"]]
-            for seed, side in enumerate(seeds)
-        ]
-        means = [statistics.mean(seed[side] for seed in seeds) for side in SIDES]
-        print_table(["test AUC", *SIDES, "ours - twin"], [*rows, [f"{name} mean", *means, means[0] - means[2]]])
+        rows = [[f"{name} seed {seed}", *(area[side] for side in SIDES)] for seed, area in enumerate(seeds)]
+        rows.append([f"{name} mean", *(statistics.mean(area[side] for area in seeds) for side in SIDES)])
+        print_table(["test AUC", *SIDES, "ours - twin"], [[*row, row[1] - row[3]] for row in rows])
 
 
 def arguments(description: str | None, seeds: int) -> argparse.ArgumentParser:
     """The options shared by the quality scripts."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=seeds, help=f"seeds 0..N-1 (default {seeds})")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a hyper-parameter, as in train"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in fastfm-core train")
     parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     return parser

@@ -30,10 +30,8 @@ def main() -> None:
     schema = Schema([*(Categorical(name) for name in CATEGORICAL), MultiHot("genres", "|", "mean")])
     config = parse_settings(options.set)
     areas = {name: [] for name in MODELS}
-    title = (
-        f"MovieLens-100k, random 80/10/10, seeds 0-{options.seeds - 1}, {' '.join(options.set) or 'default settings'}"
-    )
-    print_header(title)
+    settings = " ".join(options.set) or "default settings"
+    print_header(f"MovieLens-100k, random 80/10/10, seeds 0-{options.seeds - 1}, {settings}")
     for seed in range(options.seeds):
         parts = splits.stratified(np.zeros(len(labels)), (0.8, 0.1, 0.1), seed)
         for name in MODELS:

@@ -2,15 +2,15 @@
 
     python benchmarks/step.py [--hidden 64-64 400-400-400] [--rounds 6] [--backend auto] [--json FILE]
 
-A step is: assemble a shuffled batch of 4096, row plan, forward, backward, Adagrad (lr 0.05) on embedding and first-order
-rows, Adam on the rest. PyTorch does it with sparse gradients (torch.optim.Adagrad) and fused Adam, once with its default
-threads and once with one thread per core and a passive OpenMP wait policy; the faster one counts.
+A step is: assemble a shuffled batch of 4096, row plan, forward, backward, Adagrad (lr 0.05) on embedding and
+first-order rows, Adam on the rest. PyTorch does it with sparse gradients (torch.optim.Adagrad) and fused Adam, once
+with its default threads and once with one thread per core and a passive OpenMP wait policy; the faster one counts.
 
-Each side is a process of its own (see timing.py): in one process the pools of OpenBLAS and OpenMP disturb whoever is not
-theirs. The sides take turns, one computes at a time, ``rounds`` rounds after a warm-up turn each; a figure is the median
-over rounds of the median step of a turn, with the least and largest turn behind it, and a ratio is the median over rounds
-of the ratio within a round. Ceilings are timed in our process in the same rounds: the step's matrix products through
-NumPy, and its looked-up rows read once.
+Each side is a process of its own (see timing.py): in one process the pools of OpenBLAS and OpenMP disturb whoever is
+not theirs. The sides take turns, one computes at a time, ``rounds`` rounds after a warm-up turn each; a figure is the
+median over rounds of the median step of a turn, with the least and largest turn behind it, and a ratio is the median
+over rounds of the ratio within a round. Ceilings are timed in our process in the same rounds: the step's matrix
+products through NumPy, and its looked-up rows read once.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def endless_batches(log: ClickLog) -> Iterator[Batch]:
 
 
 class OurStep:
-    """One call is one step: assemble a shuffled batch, row plan, forward, backward, both optimizers; returns the loss."""
+    """One call is one step: batch assembly, row plan, forward, backward, both optimizers; returns the loss."""
 
     def __init__(self, hidden: tuple[int, ...], backend: str, log: ClickLog) -> None:
         self.batches = endless_batches(log)
