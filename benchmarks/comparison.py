@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from fastfm_core.config import TrainConfig
+
+from fastfm_core import models, optim, train
+from fastfm_core.data import Batches, Encoder, Schema
 from fastfm_core.data.columns import Table
 from machine import print_table
 from twin import torch_fit
 from twin.torch_model import from_state
-
-from fastfm_core import models, optim, train
-from fastfm_core.data import Batches, Encoder, Schema
 
 SIDES = ("ours", "dense", "twin")
 MODELS = ("fm", "deepfm")

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from fastfm_core.backends.memory import aligned_zeros
-from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, click_log
 
+import ceilings
 from fastfm_core import backends
+from fastfm_core.backends.memory import aligned_zeros
 from fastfm_core.contract import POOLINGS, DropoutKey, Entries, RowSource
+from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, click_log
 
 HIDDEN, BATCHES = 400, 12
 STREAMS = {"fields": "fields", "hidden": "hidden", "samples": "labels"}

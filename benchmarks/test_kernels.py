@@ -15,10 +15,10 @@ import time
 from typing import Any
 
 import pytest
-from kernel_cases import CASES, Inputs, KernelCase, all_inputs, check
 
 from fastfm_core import backends
 from fastfm_core.contract import KERNELS
+from kernel_cases import CASES, Inputs, KernelCase, all_inputs, check
 
 ROUNDS = 20
 

@@ -12,13 +12,13 @@ import statistics
 import time
 from typing import Any
 
-import ceilings
 import pytest
+
+import ceilings
+from fastfm_core import backends
 from step_ours import Gather, OurStep
 from timing import IDLE
 from workload import BATCH, DIM, FIELDS, NUMBERS, ClickLog, click_log
-
-from fastfm_core import backends
 
 ROUNDS, CHECKED = 10, 3
 MODELS = {"fm": (), "deepfm-64-64": (64, 64), "deepfm-400-400-400": (400, 400, 400)}
