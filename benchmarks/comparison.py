@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import statistics
 import tempfile
 import time
@@ -22,7 +23,7 @@ import torch
 from fastfm_core.config import TrainConfig
 from fastfm_core.trained import build_model
 
-from fastfm_core import optim, train
+from fastfm_core import backends, optim, train
 from fastfm_core.data import Batches, Encoder, Schema
 from fastfm_core.data.columns import Table
 from machine import print_table

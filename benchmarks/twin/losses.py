@@ -2,8 +2,8 @@
 
     python benchmarks/twin/losses.py [--steps 100] [--json FILE]
 
-Coupon data, dropout 0, Adam on every row at every step (rows=dense), no L2: nothing random is left, so the two may differ
-by rounding alone.
+Coupon data, dropout 0, Adam on every row at every step (rows=dense), no L2: nothing random is left, so the two may
+differ by rounding alone.
 """
 
 from __future__ import annotations
