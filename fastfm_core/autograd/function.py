@@ -1,8 +1,8 @@
 """Function: one differentiable operation, and the context that an application of it leaves on the tape.
 
 ``forward(context, *inputs, **options)`` sees arrays where ``apply`` was given tensors, keeps what backward will want in
-``context.saved`` and returns an array or a tuple of arrays (None allowed). ``backward(context, *grads)`` gets a gradient
-for each output (None where none arrived) and returns one for each positional input, None where there is none to pass on.
+``context.saved`` and returns an array or a tuple of arrays (None allowed). ``backward(context, *grads)`` gets one
+gradient for each output (None where none arrived) and returns one for each positional input (None where there is none).
 """
 
 from __future__ import annotations
