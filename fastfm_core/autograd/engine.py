@@ -10,7 +10,7 @@ from fastfm_core.autograd.tensor import Tensor
 
 
 def backward(roots: Sequence[Tensor], gradients: Sequence[Any]) -> None:
-    """Add the sum over roots of d(root)/d(leaf) * gradient to each ``leaf.grad``. A tape is walked once and then freed."""
+    """Add the sum over roots of d(root)/d(leaf) * gradient to each ``leaf.grad``. A tape is walked once, then freed."""
     pending: dict[Context, list[Any]] = {}
     for root, gradient in zip(roots, gradients, strict=True):
         _deliver(root, gradient, pending)

@@ -48,10 +48,8 @@ class Function:
         arrays = result if isinstance(result, tuple) else (result,)
         context.outputs = len(arrays)
         recorded = recording() and any(context.needs)
-        outputs: list[Tensor | None] = []
-        for index, array in enumerate(arrays):
-            tensor = None if array is None else Tensor(array, context.backend, requires_grad=recorded)
+        outputs = tuple(x if x is None else Tensor(x, context.backend, requires_grad=recorded) for x in arrays)
+        for index, tensor in enumerate(outputs):
             if tensor is not None and recorded:
                 tensor.node, tensor.index = context, index
-            outputs.append(tensor)
-        return tuple(outputs) if isinstance(result, tuple) else outputs[0]
+        return outputs if isinstance(result, tuple) else outputs[0]

@@ -47,8 +47,7 @@ class Tensor:
 @contextmanager
 def no_grad() -> Iterator[None]:
     """Within this block operations record nothing; the setting is the thread's own."""
-    before = recording()
-    _state.recording = False
+    before, _state.recording = recording(), False
     try:
         yield
     finally:

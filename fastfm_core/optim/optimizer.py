@@ -2,8 +2,8 @@
 
 A dense gradient is a row gradient whose plan names every row, so a rule is written once. With ``rows="lazy"`` a table
 is updated on the rows of the batch alone, in one fused pass over their lazy gradient: rows outside the batch keep
-weights and state. For SGD and Adagrad without l2 that is what the dense rule does; for Adam, and for l2, it is not (they
-would move untouched rows too). ``rows="dense"`` builds the full gradient of every table and applies the dense rule.
+weights and state. For SGD and Adagrad without l2 that is what the dense rule does; for Adam, and for l2, it is not
+(they would move untouched rows too). ``rows="dense"`` builds every table's full gradient and applies the dense rule.
 """
 
 from __future__ import annotations
