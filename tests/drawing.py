@@ -46,11 +46,6 @@ def draw_tensor(backend: Backend, random: np.random.Generator, *shape: int, dtyp
     return Tensor(random.standard_normal(shape).astype(dtype), backend, requires_grad=True)
 
 
-def dense_gradient(tensor: Tensor) -> np.ndarray:
-    """The gradient as an array, whether it is a lazy one or not."""
-    return tensor.grad if isinstance(tensor.grad, np.ndarray) else tensor.grad.dense()
-
-
 def to_float64(module: Module, seed: int = 0, scale: float = 0.3) -> None:
     """Give every parameter float64 values of a size at which no part of the model is negligible."""
     random = np.random.default_rng(seed)

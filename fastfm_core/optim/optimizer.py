@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastfm_core.autograd import RowGradient, Tensor, every_row
+from fastfm_core.autograd import RowGradient, Tensor
 from fastfm_core.backends.memory import aligned_zeros
-from fastfm_core.contract import RowPlan, RowSource
+from fastfm_core.contract import RowPlan, RowSource, every_row
 from fastfm_core.errors import InputError
 
 
