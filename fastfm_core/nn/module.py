@@ -20,6 +20,7 @@ class Module:
 
     training = True
     step = 0
+    tables: tuple[str, ...] = ()  # attributes that are embedding tables or first-order weights, for optimizers
 
     forward: Callable[..., Any]
 
