@@ -46,8 +46,10 @@ def draw_tensor(backend: Backend, random: np.random.Generator, *shape: int, dtyp
     return Tensor(random.standard_normal(shape).astype(dtype), backend, requires_grad=True)
 
 
-def to_float64(module: Module, seed: int = 0, scale: float = 0.3) -> None:
-    """Give every parameter float64 values of a size at which no part of the model is negligible."""
+def to_float64(model: Module, seed: int = 0, scale: float = 0.3) -> None:
+    """Give every tensor float64 values of a size at which no part of the model is negligible."""
     random = np.random.default_rng(seed)
-    for tensor in module.parameters():
-        tensor.data = random.standard_normal(tensor.data.shape) * scale
+    for _, module in model.modules():
+        for tensor in vars(module).values():
+            if isinstance(tensor, Tensor):
+                tensor.data = random.standard_normal(tensor.data.shape) * scale
