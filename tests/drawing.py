@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastfm_core import ops
 from fastfm_core.autograd import Tensor
 from fastfm_core.backends import Backend
 from fastfm_core.contract import Batch, Entries, Pooling
@@ -44,6 +45,12 @@ def draw_batch(
 def draw_tensor(backend: Backend, random: np.random.Generator, *shape: int, dtype: Any = np.float64) -> Tensor:
     """A standard normal leaf that asks for a gradient."""
     return Tensor(random.standard_normal(shape).astype(dtype), backend, requires_grad=True)
+
+
+def loss_of(model: Module, batch: Batch) -> Tensor:
+    """The model's weighted mean cross-entropy on a batch."""
+    assert batch.labels is not None
+    return ops.bce_with_logits(model(batch), batch.labels, batch.weights)
 
 
 def to_float64(model: Module, seed: int = 0, scale: float = 0.3) -> None:

@@ -52,7 +52,7 @@ VIEWS: list[Callable[[np.ndarray], Any]] = [
     lambda array: array.view(np.uint8)[::7],
     lambda array: np.broadcast_to(array[:1], (4, 16)),
     lambda array: [array[1]],
-    lambda array: memoryview(array),
+    lambda array: memoryview(array),  # pyright: ignore[reportArgumentType]
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawing import draw_batch, draw_entries, draw_tensor, to_float64
+from drawing import draw_batch, draw_entries, draw_tensor, loss_of, to_float64
 
 from fastfm_core import models, ops, optim
 from fastfm_core.autograd import RowGradient, Tensor
@@ -128,7 +128,7 @@ def test_fm_and_mlp_share_one_embedding(backend: Backend) -> None:
     seed = np.random.default_rng(6).standard_normal(6)
     gradients: dict[str, RowGradient] = {}
     for used in ("pairs", "deep", "both"):
-        model = models.build("deepfm", rows=ROWS, fields=3, dense=2, backend=backend, dim=DIM, hidden=(5,))
+        model: Any = models.build("deepfm", rows=ROWS, fields=3, dense=2, backend=backend, dim=DIM, hidden=(5,))
         to_float64(model)
         _, pairs, deep = model.embedding(batch, deep=True)
         outputs = {"pairs": [pairs], "deep": [model.mlp(deep)], "both": [pairs, model.mlp(deep)]}[used]
@@ -148,11 +148,10 @@ def stale_use(gradient: RowGradient) -> list[Any]:
     ]  # fmt: skip
 
 
-def trained(backend: Backend) -> tuple[models.Model, optim.Optimizer]:
+def trained(backend: Backend) -> tuple[Any, optim.Optimizer]:
     model = models.build("fm", rows=ROWS, fields=3, dense=0, backend=backend, dim=DIM)
     batch = draw_batch()
-    assert batch.labels is not None
-    ops.bce_with_logits(model(batch), batch.labels).backward()
+    loss_of(model, batch).backward()
     return model, optim.build("sgd", model, lr=0.1)
 
 
@@ -195,7 +194,7 @@ def measured(work: Any) -> int:
     return peaks[0]
 
 
-def large_model(name: str, backend: Backend, **options: Any) -> tuple[models.Model, Any]:
+def large_model(name: str, backend: Backend, **options: Any) -> tuple[Any, Any]:
     model = models.build(name, rows=20_000, fields=10, dense=0, backend=backend, dim=64, **options)
     return model, draw_batch(samples=200, fields=10, rows=20_000)
 
@@ -206,7 +205,7 @@ def test_backward_of_an_fm_builds_nothing_of_entries_times_dim(backend: Backend)
 
     def work() -> Any:
         model.embedding.table.grad = model.embedding.linear.grad = None
-        return ops.bce_with_logits(model(batch), batch.labels).backward
+        return loss_of(model, batch).backward
 
     measured(work)
     assert measured(work) < 2000 * 64 * 4 / 2
@@ -220,7 +219,7 @@ def test_backward_of_deepfm_builds_only_the_gradient_of_the_deep_input(backend: 
 
     def work() -> Any:
         model.embedding.table.grad = model.embedding.linear.grad = None
-        return ops.bce_with_logits(model(batch), batch.labels).backward
+        return loss_of(model, batch).backward
 
     measured(work)
     assert measured(work) < 1.6 * 2000 * 64 * 4

@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,8 +171,9 @@ def test_an_input_that_changed_after_forward_is_refused(backend: Backend) -> Non
 
 def test_the_tape_is_freed_by_backward(backend: Backend) -> None:
     """While the loss itself is still held: no node, no activation and no saved array outlives the walk."""
-    model = models.build("deepfm", rows=9, fields=3, dense=2, backend=backend, dim=4, hidden=(5,))
+    model: Any = models.build("deepfm", rows=9, fields=3, dense=2, backend=backend, dim=4, hidden=(5,))
     batch = draw_batch(numbers=2)
+    assert batch.labels is not None
     first, pairs, deep = model.embedding(batch, deep=True)
     hidden = ops.linear_relu(deep, model.mlp.layers[0].weight, model.mlp.layers[0].bias)
     loss = ops.bce_with_logits(ops.add(first, pairs, ops.flatten(model.mlp.head(hidden))), batch.labels)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawing import draw_batch, to_float64
+from drawing import draw_batch, loss_of, to_float64
 
-from fastfm_core import models, ops
+from fastfm_core import models
 from fastfm_core.autograd import gradcheck
 from fastfm_core.backends import Backend
 from fastfm_core.contract import Batch, Pooling
@@ -20,7 +20,7 @@ ROWS, FIELDS, DIM, NUMBERS = 9, 3, 4, 2
 POOLINGS: list[Pooling] = ["sum", "mean", "sqrtn", "max"]
 
 
-def build(name: str, backend: Backend, **options: Any) -> models.Model:
+def build(name: str, backend: Backend, **options: Any) -> Any:
     given = {"rows": ROWS, "fields": FIELDS, "dense": NUMBERS, "dim": DIM, "hidden": (5, 3), "bias": 0.25} | options
     return models.build(name, backend=backend, **given)
 
@@ -110,7 +110,7 @@ def test_the_loss_of_a_whole_deepfm_has_the_right_slope(
     options: dict[str, Any] = {} if pooling is None else {"pooling": pooling, "bags": True, "values": True}
     batch = draw_batch(1, samples=10, numbers=NUMBERS, weights=True, dtype=np.float64, **options)
     parameters = model.parameters()
-    gradcheck(lambda *_: ops.bce_with_logits(model(batch), batch.labels, batch.weights), parameters)
+    gradcheck(lambda *_: loss_of(model, batch), parameters)
     assert all(tensor.grad is not None for tensor in parameters)
 
 
@@ -143,8 +143,7 @@ def test_no_samples_and_one_sample(backend: Backend, name: str) -> None:
         for bags in (False, True):
             batch: Batch = draw_batch(samples=samples, numbers=NUMBERS, bags=bags)
             assert model.predict(batch).shape == (samples,)
-            assert batch.labels is not None
-            loss = ops.bce_with_logits(model(batch), batch.labels)
+            loss = loss_of(model, batch)
             loss.backward()
             assert np.isfinite(loss.item())
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawing import draw_batch
+from drawing import draw_batch, loss_of
 
-from fastfm_core import backends, models, ops, optim, threads
+from fastfm_core import backends, models, optim, threads
 from fastfm_core.contract import Batch
 
-SHAPE = {"fields": 4, "rows": 40}
+SHAPE: dict[str, Any] = {"fields": 4, "rows": 40}
 
 
 def train(model: models.Model, name: str, batches: list[Batch], **options: Any) -> list[float]:
@@ -20,8 +20,7 @@ def train(model: models.Model, name: str, batches: list[Batch], **options: Any) 
     for step, batch in enumerate(batches):
         model.begin_step(step)
         optimizer.zero_grad()
-        assert batch.labels is not None
-        loss = ops.bce_with_logits(model(batch), batch.labels, batch.weights)
+        loss = loss_of(model, batch)
         loss.backward()
         optimizer.step(min(1.0, 1.0 / optim.gradient_norm(model.parameters())))
         losses.append(loss.item())

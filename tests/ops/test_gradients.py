@@ -50,7 +50,7 @@ def dense_cases(backend: Backend, random: np.random.Generator) -> dict[str, tupl
         "linear": (ops.linear, [x, weight, bias]),
         "linear_relu": (lambda *t: ops.linear_relu(*t, rate=0.4, key=KEY), [x, weight, bias]),
         "mse": (lambda z: ops.mse(z, labels, weights), [first]),
-        "normalize": (lambda *t: ops.normalize(*t, mean, variance, 1e-5), [x, gamma, beta]),
+        "normalize": (lambda x, g, b: ops.normalize(x, g, b, mean, variance, 1e-5), [x, gamma, beta]),
         "relu": (lambda t: ops.relu(t, 0.4, KEY), [signed]),
     }
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from drawing import draw_batch, to_float64
+from drawing import draw_batch, loss_of, to_float64
 
-from fastfm_core import models, ops, optim
+from fastfm_core import backends, models, optim
 from fastfm_core.autograd import RowGradient, Tensor
 from fastfm_core.backends import Backend
 from fastfm_core.contract import Batch
@@ -39,11 +39,6 @@ def batches(steps: int, seed: int = 0) -> list[Batch]:
     ]
 
 
-def backward(model: Module, batch: Batch) -> None:
-    assert batch.labels is not None
-    ops.bce_with_logits(model(batch), batch.labels).backward()
-
-
 def gradients(model: Module) -> dict[str, np.ndarray]:
     """Every parameter's gradient as an array."""
     return {
@@ -71,7 +66,7 @@ def follow(
     for step, batch in enumerate(batches(20)):
         optimizer.lr = lr = LR / (1 + step)
         optimizer.zero_grad()
-        backward(model, batch)
+        loss_of(model, batch).backward()
         for path, gradient in gradients(model).items():
             table = path in TABLES
             summed = scale * gradient + (l2 * rules[path].weights if table else 0)
@@ -120,7 +115,7 @@ def test_dense_l2_is_the_term_of_the_loss(backend: Backend, name: str) -> None:
     for batch in batches(5):
         for model, optimizer in steps:
             optimizer.zero_grad()
-            backward(model, batch)
+            loss_of(model, batch).backward()
             if model is by_loss:
                 for path, tensor in model.named_parameters():
                     tensor.grad = tensor.grad + 0.1 * tensor.data if path in TABLES else tensor.grad
@@ -135,7 +130,7 @@ def test_a_row_that_occurs_often_is_updated_once(backend: Backend, name: str) ->
     model = small_model(backend)
     batch = draw_batch(samples=5, numbers=2, rows=1, dtype=np.float64)
     optimizer, rules = optim.build(name, model, lr=LR), rules_of(name, model)
-    backward(model, batch)
+    loss_of(model, batch).backward()
     for path, gradient in gradients(model).items():
         rules[path].step(gradient, LR)
     optimizer.step()
@@ -151,7 +146,7 @@ def test_two_lookups_in_a_step_update_each_row_once(backend: Backend, name: str,
         optimizer.zero_grad()
         pair = batches(2, seed=10 * n)
         for batch in pair:
-            backward(model, batch)
+            loss_of(model, batch).backward()
         union = np.unique(np.concatenate([batch.entries.ids for batch in pair]))
         assert len(union) < ROWS or n
         for path, gradient in gradients(model).items():
@@ -177,7 +172,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(backend: Backend, name: str
     def run(model: Module, optimizer: optim.Optimizer, part: list[Batch]) -> None:
         for batch in part:
             optimizer.zero_grad()
-            backward(model, batch)
+            loss_of(model, batch).backward()
             optimizer.step()
 
     whole, resumed = small_model(backend), small_model(backend)
@@ -229,7 +224,7 @@ def test_gradient_norm_is_that_of_all_gradients(backend: Backend) -> None:
     parameters = model.parameters()
     assert optim.gradient_norm(parameters) == 0.0
     for batch in batches(3):
-        backward(model, batch)
+        loss_of(model, batch).backward()
         expected = np.sqrt(sum(np.sum(gradient**2) for gradient in gradients(model).values()))
         np.testing.assert_allclose(optim.gradient_norm(parameters), expected, rtol=1e-12)
 
@@ -239,7 +234,7 @@ def test_clipping_by_the_norm(backend: Backend) -> None:
     model = small_model(backend)
     optimizer = optim.build("sgd", model, lr=LR)
     before = [tensor.data.copy() for tensor in model.parameters()]
-    backward(model, batches(1)[0])
+    loss_of(model, batches(1)[0]).backward()
     optimizer.step(0.01 / optim.gradient_norm(model.parameters()))
     moved = sum(np.sum((x.data - old) ** 2) for x, old in zip(model.parameters(), before, strict=True))
     np.testing.assert_allclose(np.sqrt(moved), LR * 0.01, rtol=1e-9)
@@ -253,8 +248,6 @@ def test_clipping_by_the_norm(backend: Backend) -> None:
     ],
 )
 def test_mistakes_are_named(build: Callable[[Module], Any], words: str) -> None:
-    from fastfm_core import backends
-
     with pytest.raises(InputError, match=words):
         build(small_model(backends.get("reference")))
 
