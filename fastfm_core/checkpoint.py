@@ -54,7 +54,7 @@ def save(
 def load(folder: str | Path) -> Checkpoint:
     """Reads what ``save`` wrote.
 
-    Raises InputError when the folder or a file of it is missing, cut, damaged, of another program, or of a newer version.
+    Raises InputError when the folder or a file of it is missing, cut, damaged, another program's, or a newer version's.
     """
     folder = Path(folder)
     if not folder.is_dir():

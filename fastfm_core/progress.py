@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import Any, TextIO
 
@@ -20,7 +19,6 @@ class EpochProgress:
     def __init__(self, rows: int, stream: TextIO | None = None) -> None:
         self.rows, self.stream = rows, stream or sys.stderr
         self.bar: Any = None
-        self.best = -math.inf
 
     def start(self, epoch: int) -> None:
         if self.stream.isatty():
@@ -45,7 +43,7 @@ def epoch_line(record: dict[str, Any]) -> str:
     name, value = ("AUC", valid["auc"]) if "auc" in valid else ("RMSE", valid["rmse"])
     return (
         f"epoch {record['epoch']:>3}  {thousands(record['rows_per_second'])} rows/s  loss {record['train_loss']:.4f}"
-        f"  validation {name} {value:.4f}  lr {record['lr']:.0e}"
+        f"  validation {name} {value:.4f}  lr {record['lr']:.3g}"
     )
 
 

@@ -45,8 +45,8 @@ class Silent:
 class Training(NamedTuple):
     """What ``fit`` returns.
 
-    history     one dict per epoch: epoch, train_loss (mean over its rows, dropout on, weights moving), lr, seconds (of the
-                steps), rows_per_second, valid (metrics of the validation part)
+    history     one dict per epoch: epoch, train_loss (mean over its rows, dropout on, weights moving), lr, seconds and
+                rows_per_second (of its steps), valid (metrics of the validation part)
     best_epoch  the epoch, counted from 1, whose weights the model now has
     """
 
