@@ -85,16 +85,16 @@ def holds_model(folder: str | Path) -> bool:
 def write_weights(path: str | Path, state: Mapping[str, np.ndarray]) -> None:
     """Writes arrays by name to one safetensors file, whole or not at all."""
     with whole_file(path) as temporary:
-        _safetensors().save_file({name: np.asarray(array, order="C") for name, array in state.items()}, temporary)
+        require_safetensors().save_file({name: np.asarray(array, order="C") for name, array in state.items()}, temporary)
 
 
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:
     """Reads what ``write_weights`` wrote."""
-    return _safetensors().load_file(path)
+    return require_safetensors().load_file(path)
 
 
-def _safetensors() -> Any:
-    """The safetensors.numpy module."""
+def require_safetensors() -> Any:
+    """The safetensors.numpy module; InputError naming the mend where it is not installed."""
     try:
         import safetensors.numpy
     except ModuleNotFoundError:
