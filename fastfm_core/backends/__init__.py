@@ -1,0 +1,84 @@
+"""Which backends there are, which of them can run here and why the others cannot.
+
+A backend is a module with the functions of ``fastfm_core.contract.Kernels``. There is no inheritance between backends
+and no silent fallback: one that cannot run raises and says why, a missing kernel names who has it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+from types import ModuleType
+from typing import Any
+
+from fastfm_core.contract import KERNELS
+from fastfm_core.errors import BackendUnavailable, InputError, MissingKernel
+
+_MODULES = {"reference": "fastfm_core.backends.reference", "numba": "fastfm_core.backends.numba_cpu"}
+_NEEDS = {"numba": "numba"}
+_AUTOMATIC = ("numba",)  # in order of preference
+
+
+class Backend:
+    """The kernels of one backend module; a missing one raises with the names of the backends that have it."""
+
+    def __init__(self, name: str, module: ModuleType) -> None:
+        self.name = name
+        self.module = module
+        for kernel in KERNELS:
+            if hasattr(module, kernel):
+                setattr(self, kernel, getattr(module, kernel))
+
+    def __getattr__(self, kernel: str) -> Any:
+        if kernel in KERNELS:
+            owners = [name for name in available() if hasattr(get(name).module, kernel)]
+            raise MissingKernel(f"backend {self.name!r} has no kernel {kernel!r}; these have it: {', '.join(owners)}")
+        raise AttributeError(kernel)
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"
+
+
+def names() -> list[str]:
+    """Every backend this version knows."""
+    return list(_MODULES)
+
+
+def available() -> list[str]:
+    """The backends that can run here."""
+    return [name for name in _MODULES if why_unavailable(name) is None]
+
+
+def why_unavailable(name: str) -> str | None:
+    """None when the backend can run, else one line that says what is missing."""
+    if name not in _MODULES:
+        raise InputError(f"unknown backend {name!r}; known: {', '.join(_MODULES)}")
+    package = _NEEDS.get(name)
+    if package is None:
+        return None
+    if importlib.util.find_spec(package) is None:
+        return f"the package {package!r} is not installed"
+    try:
+        importlib.import_module(_MODULES[name])
+    except Exception as error:
+        return f"it is broken: {type(error).__name__}: {error}"
+    return None
+
+
+def get(name: str = "auto") -> Backend:
+    """The backend called ``name``; "auto" takes the fastest that can run. Raises BackendUnavailable with the reason."""
+    if name == "auto":
+        reasons = {candidate: why_unavailable(candidate) for candidate in _AUTOMATIC}
+        name = next((candidate for candidate, reason in reasons.items() if reason is None), "")
+        if not name:
+            raise BackendUnavailable("no tuned backend can run: " + "; ".join(f"{k}: {v}" for k, v in reasons.items()))
+    reason = why_unavailable(name)
+    if reason is not None:
+        raise BackendUnavailable(f"backend {name!r} cannot run: {reason}")
+    return _load(name)
+
+
+@functools.cache
+def _load(name: str) -> Backend:
+    return Backend(name, importlib.import_module(_MODULES[name]))

@@ -18,13 +18,16 @@ from fastfm_core.data.schema import Categorical, Column, MultiHot, Numeric
 UNKNOWN, MISSING, FIRST_VALUE = 0, 1, 2
 VALUE = 0
 HEAVY_TAIL_KURTOSIS = 10.0
+CONSTANT_SPREAD = 1e-10  # a standard deviation below this share of the mean is rounding noise: the scale is 1
+FARTHEST = 1e6  # standard deviations
 
 
 class Slots(NamedTuple):
-    """One field of n samples, encoded.
+    """One column of n samples, encoded.
 
-    ids [N] int64, counted from the codec's base; lengths [n] int64 entries per sample, None: one each (N = n);
-    values [N] float32, None: all 1.
+    ids      [N] int64, counted from the codec's base; empty for a raw number, which is nothing but values [n]
+    lengths  [n] int64 entries per sample; None: one each, N = n
+    values   [N] float32; None: all 1
     """
 
     ids: np.ndarray
@@ -33,8 +36,9 @@ class Slots(NamedTuple):
 
 
 class Codec(Protocol):
-    """What the encoder asks of a fitted column. ``rows`` is 0 for a raw number, which has ``raw`` but no ``encode``.
+    """What the encoder asks of a fitted column.
 
+    rows            rows it owns in the arena; 0 for a raw number
     has_unknown     row 0 is the unknown row
     rare_training   some training values fell to the unknown row, which thereby is trained
     untrained_rows  rows that no training sample reaches unless ids are dropped to them
@@ -46,8 +50,6 @@ class Codec(Protocol):
     untrained_rows: list[int]
 
     def encode(self, table: Table) -> Slots: ...
-
-    def raw(self, table: Table) -> np.ndarray: ...
 
     def to_dict(self) -> dict[str, Any]: ...
 
@@ -76,9 +78,6 @@ class VocabularyCodec:
     def look_up(self, texts: list[str]) -> np.ndarray:
         """Texts [k] -> rows [k] int64."""
         return np.fromiter((self._row_of.get(text, UNKNOWN) for text in texts), np.int64, len(texts))
-
-    def raw(self, table: Table) -> np.ndarray:
-        raise NotImplementedError("a vocabulary has no raw number")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; the texts are kept as they are."""
@@ -144,26 +143,23 @@ class NumericCodec:
         log = _kurtosis(known) > HEAVY_TAIL_KURTOSIS
         if log:
             known = _signed_log(known)
-        mean = float(known.mean()) if len(known) else 0.0
-        scale = float(known.std()) if len(known) else 1.0
-        return cls(column, bool(log), mean, scale or 1.0, len(known) < len(values))
+        mean, deviation = (float(known.mean()), float(known.std())) if len(known) else (0.0, 0.0)
+        scale = deviation if deviation > CONSTANT_SPREAD * abs(mean) else 1.0
+        return cls(column, log, mean, scale, len(known) < len(values))
 
     def standardized(self, table: Table) -> np.ndarray:
-        """[n] float64, NaN where missing."""
+        """[n] float64, NaN where missing, clipped far out so that float32 stays finite."""
         values = numbers(column_of(table, self.column.name), self.column.name)
-        return ((_signed_log(values) if self.log else values) - self.mean) / self.scale
+        values = (_signed_log(values) if self.log else values) - self.mean
+        return np.clip(values / self.scale, -FARTHEST, FARTHEST)
 
     def encode(self, table: Table) -> Slots:
         values = self.standardized(table)
         missing = np.isnan(values)
-        return Slots(
-            np.where(missing, MISSING, VALUE).astype(np.int64),
-            values=np.where(missing, 1.0, values).astype(np.float32),
-        )
-
-    def raw(self, table: Table) -> np.ndarray:
-        """[n] float32, 0 where missing."""
-        return np.nan_to_num(self.standardized(table)).astype(np.float32)
+        if self.column.use == "raw":
+            return Slots(np.empty(0, np.int64), values=np.where(missing, 0.0, values).astype(np.float32))
+        ids = np.where(missing, MISSING, VALUE).astype(np.int64)
+        return Slots(ids, values=np.where(missing, 1.0, values).astype(np.float32))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; floats come back bit for bit."""

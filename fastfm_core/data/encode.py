@@ -13,6 +13,7 @@ from fastfm_core.data.codecs import CODECS, UNKNOWN, Codec, Slots
 from fastfm_core.data.columns import Table, table_length
 from fastfm_core.data.encoded import Encoded
 from fastfm_core.data.schema import Schema
+from fastfm_core.errors import InputError
 
 LARGE_TABLE = 1_000_000
 
@@ -35,6 +36,8 @@ class Encoder:
     """
 
     def __init__(self, schema: Schema, codecs: list[Codec], min_count: int) -> None:
+        if not any(codec.rows for codec in codecs):
+            raise InputError("every column is a raw number: at least one must be an embedding field")
         self.schema = schema
         self.min_count = min_count
         named = list(zip(schema.names, codecs, strict=True))
@@ -77,14 +80,12 @@ class Encoder:
         least = default_min_count(len(rows)) if min_count is None else min_count
         return cls(schema, [CODECS[type(field)].fit(field, columns, rows, least) for field in schema.fields], least)
 
-    def transform(
-        self, columns: Table, labels: np.ndarray | None = None, weights: np.ndarray | None = None
-    ) -> Encoded:
+    def transform(self, columns: Table, labels: np.ndarray | None = None, weights: np.ndarray | None = None) -> Encoded:
         """Encodes a table; columns the schema does not name are ignored. Labels and weights [n] become float32."""
         slots = [codec.encode(columns) for codec in self._fields]
         count = table_length({name: columns[name] for name in self.schema.names})
         ids, values, offsets = self._merge(slots, count)
-        dense = np.stack([codec.raw(columns) for codec in self._raw], axis=1) if self._raw else None
+        numbers = [slot.values for slot in (codec.encode(columns) for codec in self._raw) if slot.values is not None]
         return Encoded(
             ids,
             self.rows,
@@ -92,7 +93,7 @@ class Encoder:
             self.unknown_rows,
             offsets=offsets,
             values=values,
-            dense=dense,
+            dense=np.column_stack(numbers) if numbers else None,
             labels=None if labels is None else np.asarray(labels, np.float32),
             weights=None if weights is None else np.asarray(weights, np.float32),
         )

@@ -16,7 +16,7 @@ from fastfm_core.data.columns import ragged_positions
 from fastfm_core.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Encoded:
     """Encoded samples.
 

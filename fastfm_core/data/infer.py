@@ -129,7 +129,7 @@ def _split_item(item: str, names: list[str]) -> tuple[str, str]:
 
 def _guess_column(name: str, columns: Table) -> tuple[Column | None, str]:
     rows = table_length(columns)
-    texts = [text for text in factorize(columns[name])[0] if text]
+    texts = [text for text in factorize(column_of(columns, name))[0] if text]
     kind = _value_kind(texts)
     found = f"{kind}, {len(texts)} distinct values"
     if kind != "number" and len(texts) == rows > 1:

@@ -72,6 +72,7 @@ def label_values(columns: Table, expression: str, task: Task = "binary") -> np.n
 
 def parse_label(column: np.ndarray, task: Task = "binary", name: str = "label") -> np.ndarray:
     """One column as labels [n] float32: 0/1 for the binary task, any finite number for regression."""
+    column = np.asarray(column)
     _refuse_missing(column, name)
     if task == "regression":
         return numbers(column, name).astype(np.float32)
@@ -91,7 +92,7 @@ def describe_label(columns: Table, expression: str, task: Task = "binary") -> st
     if label.operator:
         return f"label {label.column}: 1 where {label.column} {label.operator} {label.value}"
     pair = _binary_pair([_normal(text) for text in factorize(column_of(columns, label.column))[0]])
-    return f"label {label.column}: {pair[1]} is 1, {pair[0]} is 0" if pair else f"label {label.column}: not binary"
+    return f"label {label.column}: {pair[1]!r} is 1, {pair[0]!r} is 0" if pair else f"label {label.column}: not binary"
 
 
 def _refuse_missing(column: np.ndarray, name: str) -> None:

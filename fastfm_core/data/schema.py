@@ -85,7 +85,10 @@ class Schema:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description, read back by ``from_dict``."""
-        return {"fields": [{"type": type(field).__name__, **asdict(field)} for field in self.fields], "label": self.label}
+        return {
+            "fields": [{"type": type(field).__name__, **asdict(field)} for field in self.fields],
+            "label": self.label,
+        }
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Schema:

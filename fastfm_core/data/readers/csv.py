@@ -77,9 +77,12 @@ def _broken_line(path: Path) -> int:
     """The first line, from 1, that is not UTF-8."""
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with cast("IO[bytes]", opener(path, "rb")) as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return 0
+        return next(number for number, line in enumerate(file, 1) if not _is_utf8(line))
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -23,7 +23,7 @@ def read_parquet(path: Path) -> Table:
     except ImportError:
         raise InputError(f"{path}: reading Parquet needs pyarrow, pip install 'fastfm-core[parquet]'") from None
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = pyarrow.parquet.ParquetFile(path).read()
     except pyarrow.ArrowInvalid as error:
         raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
     names = table.column_names

@@ -1,0 +1,161 @@
+"""One timed case or more per kernel of the contract, at the sizes of W1: B=4096, F=26, D=16, V=1,000,000, H=400.
+
+A case names the kernel, makes its arguments (float32; bags hold 0 to 6 entries) and names its ceiling. ``check`` runs
+both backends on the same arguments and bounds the error against the reference in float64:
+|error| <= 2 |error of the reference in float32| + 1e-5 max|value|, integers equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from fastfm_core.backends.memory import aligned_zeros
+from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, click_log
+
+from fastfm_core import backends
+from fastfm_core.contract import DropoutKey, Entries, RowSource
+
+HIDDEN = 400
+
+
+class Inputs:
+    """Arrays shared by the cases; only in-place kernels change any: the tables, their states, the scratch."""
+
+    def __init__(self) -> None:
+        draw = np.random.default_rng(3)
+        log = click_log(BATCH)
+        self.numbers, self.labels = log.numbers, log.labels
+        self.table = aligned_zeros((ROWS, DIM), np.float32)
+        self.table[:] = draw.standard_normal((ROWS, DIM), dtype=np.float32) * 0.1
+        self.linear = draw.standard_normal(ROWS, dtype=np.float32) * 0.1
+        self.state = aligned_zeros((ROWS, DIM), np.float32, line=1)
+        self.state[:] = 0.1
+        self.moment = aligned_zeros((ROWS, DIM), np.float32, line=2)
+        self.row_state = np.full(ROWS, 0.1, np.float32)
+        self.ids = np.ascontiguousarray(log.ids.reshape(-1))
+        self.entries = Entries(self.ids, FIELDS)
+        lengths = draw.integers(0, 7, BATCH * FIELDS)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        bag_ids = np.repeat(self.ids, lengths)
+        bag_values = draw.random(len(bag_ids), dtype=np.float32) + 0.5
+        self.bags = {p: Entries(bag_ids, FIELDS, offsets, bag_values, p) for p in ("sum", "mean", "sqrtn", "max")}
+        self.loose = Entries(bag_ids, 1, offsets[::FIELDS].copy(), bag_values, "none")
+        self.fields = draw.standard_normal((BATCH, FIELDS, DIM), dtype=np.float32)
+        self.pair_grad = draw.standard_normal(BATCH, dtype=np.float32) / BATCH
+        self.deep_grad = draw.standard_normal((BATCH, FIELDS * DIM + NUMBERS), dtype=np.float32) / BATCH
+        self.slot_grad = self.deep_grad[:, : FIELDS * DIM].reshape(BATCH, FIELDS, DIM)
+        self.hidden = draw.standard_normal((BATCH, HIDDEN), dtype=np.float32)
+        self.scratch = self.hidden.copy()
+        self.hidden_grad = draw.standard_normal((BATCH, HIDDEN), dtype=np.float32)
+        self.square = draw.standard_normal((HIDDEN, HIDDEN), dtype=np.float32)
+        self.vector = draw.standard_normal(HIDDEN, dtype=np.float32)
+        reference = backends.get("reference")
+        self.plan = reference.plan_rows(self.ids, ROWS)
+        self.other_plan = reference.plan_rows(self.ids[: len(self.ids) // 2].copy(), ROWS)
+        sums = self.table[self.ids].reshape(BATCH, FIELDS, DIM).sum(1)
+        self.source = RowSource(FIELDS, pair_grad=self.pair_grad, sums=sums, slot_grad=self.slot_grad)
+
+
+class KernelCase(NamedTuple):
+    """label names the case, kernel the contract's function; ceiling is gather, bags, stream or gemm."""
+
+    label: str
+    kernel: str
+    ceiling: str
+    arguments: Callable[[Inputs], tuple[Any, ...]]
+    keywords: dict[str, Any]
+
+
+def case(
+    kernel: str, ceiling: str, arguments: Callable[[Inputs], tuple[Any, ...]], variant: str = "", **keywords: Any
+) -> KernelCase:
+    """A case labelled by its kernel and, where there are several, its variant."""
+    return KernelCase(f"{kernel}-{variant}" if variant else kernel, kernel, ceiling, arguments, keywords)
+
+
+def pooled(pooling: str) -> KernelCase:
+    """embedding_bag with that pooling."""
+    return case("embedding_bag", "bags", lambda x: (x.table, x.bags[pooling]), pooling)
+
+
+KEY = DropoutKey(seed=1, step=2, layer=3)
+CASES = (
+    case("embedding_gather", "gather", lambda x: (x.table, x.ids)),
+    *(pooled(pooling) for pooling in ("sum", "mean", "sqrtn", "max")),
+    case("embedding_fm", "gather", lambda x: (x.table, x.linear, x.entries, None), "fm", deep=False),
+    case("embedding_fm", "gather", lambda x: (x.table, x.linear, x.entries, x.numbers), "deepfm", deep=True),
+    case("embedding_fm", "bags", lambda x: (x.table, x.linear, x.bags["mean"], None), "bags", deep=True),
+    case("embedding_fm", "bags", lambda x: (x.table, x.linear, x.loose, None), "none", deep=False),
+    case("entry_slots", "bags", lambda x: (x.bags["mean"],)),
+    case("pooling_coefficients", "bags", lambda x: (x.bags["mean"], np.float32)),
+    case("value_gradient", "gather", lambda x: (x.table, x.entries, x.source)),
+    case("fm_interaction", "gather", lambda x: (x.fields,)),
+    case("fm_interaction_backward", "gather", lambda x: (x.pair_grad, x.fields)),
+    case("bi_interaction", "gather", lambda x: (x.fields,)),
+    case("bi_interaction_backward", "gather", lambda x: (x.source.sums, x.fields)),
+    case("plan_rows", "gather", lambda x: (x.ids, ROWS)),
+    case("merge_plans", "gather", lambda x: ([x.plan, x.other_plan],)),
+    case("materialize_rows", "gather", lambda x: (x.table, x.plan, x.source)),
+    case("row_gradient_norm2", "gather", lambda x: (x.table, x.plan, x.source)),
+    case("update_rows_sgd_", "gather", lambda x: (x.table, x.plan, x.source), lr=1e-3),
+    case("update_rows_adagrad_", "gather", lambda x: (x.table, x.state, x.plan, x.source), lr=0.05),
+    case("update_rows_rowwise_adagrad_", "gather", lambda x: (x.table, x.row_state, x.plan, x.source), lr=0.05),
+    case("update_rows_adam_", "gather", lambda x: (x.table, x.moment, x.state, x.plan, x.source), step=3, lr=1e-3),
+    case("matmul", "gemm", lambda x: (x.hidden, x.square)),
+    case("bias_relu_dropout_", "stream", lambda x: (x.scratch, x.vector, 0.0, None), "relu"),
+    case("bias_relu_dropout_", "stream", lambda x: (x.scratch, x.vector, 0.2, KEY), "dropout"),
+    case("bias_relu_dropout_backward", "stream", lambda x: (x.hidden_grad, np.maximum(x.hidden, 0), 0.2)),
+    case("dropout", "stream", lambda x: (x.hidden, 0.2, KEY)),
+    case("batch_norm", "stream", lambda x: (x.hidden, x.vector, x.vector, 1e-5)),
+    case(
+        "batch_norm_backward",
+        "stream",
+        lambda x: (x.hidden_grad, x.hidden, x.vector, x.hidden.mean(0), x.hidden.var(0), 1e-5),
+    ),
+    case("bce_with_logits", "stream", lambda x: (x.pair_grad, x.labels, None)),
+    case("mean_squared_error", "stream", lambda x: (x.pair_grad, x.labels, None)),
+)
+
+
+def converted(thing: Any, dtype: Any) -> Any:
+    """A deep copy with every float array, and float32 itself, in another dtype."""
+    if isinstance(thing, np.ndarray):
+        return thing.astype(dtype) if thing.dtype.kind == "f" else thing
+    if isinstance(thing, tuple) and hasattr(thing, "_fields"):
+        return type(thing)(*(converted(item, dtype) for item in thing))
+    if isinstance(thing, tuple | list):
+        return type(thing)(converted(item, dtype) for item in thing)
+    return np.dtype(dtype).type if thing is np.float32 else thing
+
+
+def results(backend: Any, kernel_case: KernelCase, inputs: Inputs, dtype: Any) -> list[np.ndarray]:
+    """What the kernel returned, flat, and after it what it changed, all from a copy of the arguments."""
+    arguments = converted(kernel_case.arguments(inputs), dtype)
+    returned = getattr(backend, kernel_case.kernel)(*arguments, **kernel_case.keywords)
+    changed = [item for item in arguments if isinstance(item, np.ndarray)] if kernel_case.kernel.endswith("_") else []
+    return [np.array(item) for item in flat((returned, changed))]
+
+
+def flat(thing: Any) -> list[Any]:
+    """Arrays and numbers of nested tuples and lists, None left out."""
+    if isinstance(thing, tuple | list):
+        return [leaf for item in thing for leaf in flat(item)]
+    return [] if thing is None else [thing]
+
+
+def check(backend: Any, kernel_case: KernelCase, inputs: Inputs) -> None:
+    """Raises AssertionError where the backend and the reference differ by more than rounding."""
+    reference = backends.get("reference")
+    exact = results(reference, kernel_case, inputs, np.float64)
+    plain = results(reference, kernel_case, inputs, np.float32)
+    tested = results(backend, kernel_case, inputs, np.float32)
+    assert len(exact) == len(plain) == len(tested)
+    for truth, single, ours in zip(exact, plain, tested, strict=True):
+        assert truth.shape == ours.shape
+        if truth.dtype.kind != "f":
+            np.testing.assert_array_equal(ours, truth)
+        elif truth.size:
+            bound = 2 * np.abs(single - truth).max() + 1e-5 * np.abs(truth).max()
+            assert np.abs(ours - truth).max() <= bound, kernel_case.label

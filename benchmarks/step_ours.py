@@ -1,0 +1,67 @@
+"""Worker of step.py: W1's training step in fastfm_core, Adagrad on the rows, Adam on the rest; and its ceilings.
+
+python benchmarks/step_ours.py HIDDEN BACKEND      HIDDEN such as 64-64, or fm for the FM alone
+
+Cases: "step"; "gemm", the matrix products of that step alone; "gather", its rows read once and nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+
+import ceilings
+import numpy as np
+from fastfm_core.backends.memory import aligned_zeros
+from timing import serve
+from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, click_log
+
+from fastfm_core import models, optim, train
+from fastfm_core.contract import Batch
+from fastfm_core.data import Batches, Encoded
+
+
+def endless_batches(log: ClickLog) -> Iterator[Batch]:
+    """Shuffled batches of the encoded log, epoch after epoch."""
+    unknown = np.full(FIELDS, -1, np.int64)
+    encoded = Encoded(log.ids, ROWS, FIELDS, unknown, dense=log.numbers, labels=log.labels)
+    batches = Batches(encoded, batch_size=BATCH)
+    return itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
+
+
+class OurStep:
+    """One call is one step: batch assembly, row plan, forward, backward, both optimizers; returns the loss."""
+
+    def __init__(self, hidden: tuple[int, ...], backend: str, log: ClickLog) -> None:
+        self.batches = endless_batches(log)
+        shape = {"rows": ROWS, "fields": FIELDS, "dense": NUMBERS if hidden else 0, "dim": DIM, "hidden": hidden}
+        self.model = models.build("deepfm" if hidden else "fm", backend=backend, seed=0, dropout=0.0, **shape)
+        self.optimizer = optim.build("adagrad", self.model, lr=0.05, embedding_l2=0.0, rows="lazy")
+        self.steps = itertools.count(1)
+        self.model.train()
+
+    def __call__(self) -> float:
+        batch = next(self.batches)
+        return train.train_step(self.model, self.optimizer, batch, task="binary", step=next(self.steps))
+
+
+class Gather:
+    """Reads every row of a shuffled batch of the log from a table of W1's size."""
+
+    def __init__(self, log: ClickLog) -> None:
+        self.batches = endless_batches(log)
+        self.table = aligned_zeros((ROWS, DIM), np.float32)
+        self.table[:] = 0.01
+
+    def __call__(self) -> None:
+        ceilings.gather(self.table, next(self.batches).entries.ids)
+
+
+if __name__ == "__main__":
+    widths = () if sys.argv[1] == "fm" else tuple(int(width) for width in sys.argv[1].split("-"))
+    click_data = click_log()
+    cases = {"step": OurStep(widths, sys.argv[2], click_data), "gather": Gather(click_data)}
+    if widths:
+        cases["gemm"] = ceilings.Gemm(BATCH, FIELDS * DIM + NUMBERS, widths)
+    serve(cases)

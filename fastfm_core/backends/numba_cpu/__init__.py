@@ -1,0 +1,73 @@
+"""The CPU backend without a compiler: Numba kernels with vectors, prefetch and sums in registers.
+
+One file per kernel family; ``vector`` is the language they are written in, ``compile`` how they become machine code,
+``launch`` how they are cut over threads.
+"""
+
+from fastfm_core.backends.numba_cpu.compile import cache_folder, compile_seconds, compiled_kernels
+from fastfm_core.backends.numba_cpu.dense import (
+    batch_norm,
+    batch_norm_backward,
+    bce_with_logits,
+    bias_relu_dropout_,
+    bias_relu_dropout_backward,
+    dropout,
+    matmul,
+    mean_squared_error,
+)
+from fastfm_core.backends.numba_cpu.interaction import (
+    bi_interaction,
+    bi_interaction_backward,
+    fm_interaction,
+    fm_interaction_backward,
+)
+from fastfm_core.backends.numba_cpu.lookup import (
+    embedding_bag,
+    embedding_fm,
+    embedding_gather,
+    entry_slots,
+    pooling_coefficients,
+)
+from fastfm_core.backends.numba_cpu.plan import merge_plans, plan_rows
+from fastfm_core.backends.numba_cpu.sources import materialize_rows, row_gradient_norm2, value_gradient
+from fastfm_core.backends.numba_cpu.updates import (
+    update_rows_adagrad_,
+    update_rows_adam_,
+    update_rows_rowwise_adagrad_,
+    update_rows_sgd_,
+)
+
+name = "numba"
+
+__all__ = [
+    "batch_norm",
+    "batch_norm_backward",
+    "bce_with_logits",
+    "bi_interaction",
+    "bi_interaction_backward",
+    "bias_relu_dropout_",
+    "bias_relu_dropout_backward",
+    "cache_folder",
+    "compile_seconds",
+    "compiled_kernels",
+    "dropout",
+    "embedding_bag",
+    "embedding_fm",
+    "embedding_gather",
+    "entry_slots",
+    "fm_interaction",
+    "fm_interaction_backward",
+    "materialize_rows",
+    "matmul",
+    "mean_squared_error",
+    "merge_plans",
+    "name",
+    "plan_rows",
+    "pooling_coefficients",
+    "row_gradient_norm2",
+    "update_rows_adagrad_",
+    "update_rows_adam_",
+    "update_rows_rowwise_adagrad_",
+    "update_rows_sgd_",
+    "value_gradient",
+]

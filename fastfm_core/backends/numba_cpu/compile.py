@@ -1,0 +1,96 @@
+"""How kernels are compiled: once per machine, version and source text, and never behind the user's back.
+
+Numba's own cache notices a change of the file a kernel stands in, but not of the helpers it calls; so the cache's path
+carries the package's version and a hash of every source file of this backend. No fast-math: sums keep their order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import event
+
+from fastfm_core import __version__
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile for nopython mode on first call, with the GIL released and the result cached on disk."""
+    users = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(cache_folder)  # type: ignore[attr-defined]
+    try:
+        return numba.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)(function)
+    finally:
+        numba.config.CACHE_DIR = users  # type: ignore[attr-defined]
+
+
+def helper(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that kernels call and that is inlined into them; it is cached with its callers."""
+    return numba.njit(nogil=True, error_model="numpy", boundscheck=False, forceinline=True)(function)
+
+
+def compile_seconds() -> float:
+    """Seconds this process has spent compiling kernels so far (0 when all came from the cache)."""
+    return _clock.seconds
+
+
+def compiled_kernels() -> int:
+    """How many kernel specialisations this process has compiled so far."""
+    return _clock.kernels
+
+
+class _Clock(event.Listener):
+    """Adds up the outermost of each thread's nested compile events that concern this backend's functions."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.kernels = 0
+        self._started: dict[int, list[float]] = {}
+
+    def on_start(self, event: Any) -> None:
+        self._started.setdefault(threading.get_ident(), []).append(time.perf_counter())
+
+    def on_end(self, event: Any) -> None:
+        nested = self._started[threading.get_ident()]
+        started = nested.pop()
+        if not nested and event.data["dispatcher"].py_func.__module__.startswith(__package__ or ""):
+            self.seconds += time.perf_counter() - started
+            self.kernels += 1
+
+
+def _source_hash() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cache_folder() -> Path:
+    """The user's cache folder, or a private one below the temporary folder where that cannot be written."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = Path("fastfm_core") / f"{__version__}-{_source_hash()}"
+    try:
+        (base / name).mkdir(parents=True, exist_ok=True)
+        if os.access(base / name, os.W_OK):
+            return base / name
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="fastfm_core-")) / name
+
+
+cache_folder = _cache_folder()
+_clock = _Clock()
+event.register("numba:compile", _clock)

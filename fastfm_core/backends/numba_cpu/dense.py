@@ -1,0 +1,222 @@
+"""Dense helpers, fused so that each activation is read and written once. Formulas and sources: the contract.
+
+Column sums are taken over fixed blocks of rows and the blocks added in order: the bits do not depend on threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastfm_core import random, threads
+from fastfm_core.backends import blas
+from fastfm_core.backends.numba_cpu.compile import helper, kernel
+from fastfm_core.backends.numba_cpu.launch import given, piece_count, ranges, workspace
+from fastfm_core.contract import DropoutKey
+
+_MULTIPLIER0, _MULTIPLIER1 = (np.uint64(m) for m in random.MULTIPLIERS)
+_WEYL0, _WEYL1 = (np.uint64(w) for w in random.WEYL)
+_ROUNDS = random.ROUNDS
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+def matmul(left: np.ndarray, right: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    if out is None:
+        out = workspace.empty((left.shape[0], right.shape[1]), left.dtype)
+    return blas.matmul(left, right, out)
+
+
+def bias_relu_dropout_(x: np.ndarray, bias: np.ndarray, rate: float, key: DropoutKey | None) -> None:
+    bytes_each = x.shape[1] * x.itemsize
+    ranges(_bias_relu, len(x), bytes_each, x, bias)
+    if rate > 0 and key is not None:
+        _drop(x, x, rate, key)
+
+
+def bias_relu_dropout_backward(grad: np.ndarray, output: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    out = workspace.empty(grad.shape, grad.dtype)
+    scale = grad.dtype.type(1.0 / (1.0 - rate))
+    parts = _by_blocks(_relu_backward, grad.shape, 1, grad.dtype, grad, output, scale, out)
+    return out, parts[0]
+
+
+def dropout(x: np.ndarray, rate: float, key: DropoutKey) -> np.ndarray:
+    out = workspace.empty(x.shape, x.dtype)
+    _drop(np.ascontiguousarray(x), out, rate, key)
+    return out
+
+
+def batch_norm(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    mean = _by_blocks(_column_sums, x.shape, 1, x.dtype, x)[0] / x.dtype.type(len(x))
+    variance = _by_blocks(_column_squares, x.shape, 1, x.dtype, x, mean)[0] / x.dtype.type(len(x))
+    out = workspace.empty(x.shape, x.dtype)
+    scale = gamma / np.sqrt(variance + x.dtype.type(eps))
+    ranges(_affine, len(x), x.shape[1] * x.itemsize, x, mean, scale, beta, out)
+    return out, mean, variance
+
+
+def batch_norm_backward(
+    grad: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, variance: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    scale = 1.0 / np.sqrt(variance + x.dtype.type(eps))
+    dgamma, dbeta = _by_blocks(_norm_sums, x.shape, 2, x.dtype, grad, x, mean, scale)
+    out = workspace.empty(x.shape, x.dtype)
+    count = x.dtype.type(len(x))
+    arguments = (grad, x, mean, scale, gamma * scale, dgamma / count, dbeta / count, out)
+    ranges(_norm_backward, len(x), x.shape[1] * x.itemsize, *arguments)
+    return out, dgamma, dbeta
+
+
+def bce_with_logits(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> tuple[float, np.ndarray]:
+    grad = workspace.empty(logits.shape, logits.dtype)
+    return _bce(logits, labels, given(weights, 1, logits.dtype), grad), grad
+
+
+def mean_squared_error(
+    predictions: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+) -> tuple[float, np.ndarray]:
+    grad = workspace.empty(predictions.shape, predictions.dtype)
+    return _mse(predictions, labels, given(weights, 1, predictions.dtype), grad), grad
+
+
+def _by_blocks(kernel: Any, shape: tuple[int, ...], sums: int, dtype: Any, *arguments: Any) -> np.ndarray:
+    """Column sums [sums, H]: ``kernel(low, high, *arguments, parts[block])`` per row block, blocks added in order."""
+    rows, columns = shape
+    pieces = piece_count(rows, columns * np.dtype(dtype).itemsize)
+    parts = np.zeros((pieces, sums, columns), dtype)
+    threads.run(pieces, lambda p: kernel(rows * p // pieces, rows * (p + 1) // pieces, *arguments, parts[p]))
+    return parts.sum(axis=0)
+
+
+def _drop(x: np.ndarray, out: np.ndarray, rate: float, key: DropoutKey) -> None:
+    flat, kept = x.reshape(-1), out.reshape(-1)
+    threshold, scale = np.uint64(random.keep_threshold(rate)), x.dtype.type(1.0 / (1.0 - rate))
+    seed = np.uint64(key.seed & 0xFFFFFFFFFFFFFFFF)
+    arguments = (flat, kept, threshold, scale, seed, np.uint64(key.step), np.uint64(key.layer))
+    ranges(_drop_blocks, (len(flat) + 3) // 4, 64, *arguments)
+
+
+@kernel
+def _bias_relu(low: Any, high: Any, x: Any, bias: Any) -> None:
+    zero = x.dtype.type(0)
+    for i in range(low, high):
+        for j in range(x.shape[1]):
+            value = x[i, j] + bias[j]
+            x[i, j] = zero if value < zero else value  # NaN stays NaN
+
+
+@kernel
+def _relu_backward(low: Any, high: Any, grad: Any, output: Any, scale: Any, out: Any, parts: Any) -> None:
+    zero = grad.dtype.type(0)
+    sums = parts[0]
+    for i in range(low, high):
+        for j in range(grad.shape[1]):
+            value = grad[i, j] * scale if output[i, j] > zero else zero
+            out[i, j] = value
+            sums[j] += value
+
+
+@helper
+def _philox(block: Any, seed: Any, step: Any, layer: Any) -> Any:
+    """Philox4x32-10, see ``fastfm_core.random``."""
+    c0, c1, c2, c3 = block & _LOW, step, layer, block >> _HALF
+    key0, key1 = seed & _LOW, seed >> _HALF
+    for _ in range(_ROUNDS):
+        product0, product1 = c0 * _MULTIPLIER0, c2 * _MULTIPLIER1
+        c0, c2 = (product1 >> _HALF) ^ c1 ^ key0, (product0 >> _HALF) ^ c3 ^ key1
+        c1, c3 = product1 & _LOW, product0 & _LOW
+        key0, key1 = (key0 + _WEYL0) & _LOW, (key1 + _WEYL1) & _LOW
+    return c0, c1, c2, c3
+
+
+@kernel
+def _drop_blocks(
+    low: Any, high: Any, x: Any, out: Any, threshold: Any, scale: Any, seed: Any, step: Any, layer: Any
+) -> None:
+    zero = x.dtype.type(0)
+    for block in range(low, high):
+        draws = _philox(np.uint64(block), seed, step, layer)
+        for lane in range(4):
+            i = block * 4 + lane
+            if i < len(x):
+                out[i] = zero if draws[lane] < threshold else x[i] * scale
+
+
+@kernel
+def _column_sums(low: Any, high: Any, x: Any, parts: Any) -> None:
+    sums = parts[0]
+    for i in range(low, high):
+        for j in range(x.shape[1]):
+            sums[j] += x[i, j]
+
+
+@kernel
+def _column_squares(low: Any, high: Any, x: Any, mean: Any, parts: Any) -> None:
+    sums = parts[0]
+    for i in range(low, high):
+        for j in range(x.shape[1]):
+            sums[j] += (x[i, j] - mean[j]) * (x[i, j] - mean[j])
+
+
+@kernel
+def _affine(low: Any, high: Any, x: Any, mean: Any, scale: Any, beta: Any, out: Any) -> None:
+    for i in range(low, high):
+        for j in range(x.shape[1]):
+            out[i, j] = (x[i, j] - mean[j]) * scale[j] + beta[j]
+
+
+@kernel
+def _norm_sums(low: Any, high: Any, grad: Any, x: Any, mean: Any, scale: Any, parts: Any) -> None:
+    dgamma, dbeta = parts[0], parts[1]
+    for i in range(low, high):
+        for j in range(x.shape[1]):
+            dgamma[j] += grad[i, j] * (x[i, j] - mean[j]) * scale[j]
+            dbeta[j] += grad[i, j]
+
+
+@kernel
+def _norm_backward(
+    low: Any, high: Any, grad: Any, x: Any, mean: Any, scale: Any, factor: Any, dgamma: Any, dbeta: Any, out: Any
+) -> None:
+    for i in range(low, high):
+        for j in range(x.shape[1]):
+            normal = (x[i, j] - mean[j]) * scale[j]
+            out[i, j] = factor[j] * (grad[i, j] - dbeta[j] - normal * dgamma[j])
+
+
+@kernel
+def _bce(logits: Any, labels: Any, weights: Any, grad: Any) -> float:
+    mass, loss = _mass(len(logits), weights), 0.0
+    for i in range(len(logits)):
+        z, y = np.float64(logits[i]), np.float64(labels[i])
+        weight = np.float64(weights[i]) if weights.size else 1.0
+        small = np.exp(-abs(z))
+        sigmoid = 1.0 / (1.0 + small) if z >= 0 else small / (1.0 + small)
+        loss += weight * (max(z, 0.0) - y * z + np.log1p(small))
+        grad[i] = weight * (sigmoid - y) / mass
+    return loss / mass
+
+
+@kernel
+def _mse(predictions: Any, labels: Any, weights: Any, grad: Any) -> float:
+    mass, loss = _mass(len(predictions), weights), 0.0
+    for i in range(len(predictions)):
+        error = np.float64(predictions[i]) - np.float64(labels[i])
+        weight = np.float64(weights[i]) if weights.size else 1.0
+        loss += weight * error * error
+        grad[i] = 2.0 * weight * error / mass
+    return loss / mass
+
+
+@helper
+def _mass(count: Any, weights: Any) -> float:
+    """Sum of the weights, the count without them; 1 where that is 0, so that an empty batch has loss 0."""
+    mass = np.float64(count)
+    if weights.size:
+        mass = 0.0
+        for weight in weights:
+            mass += np.float64(weight)
+    return mass if mass != 0.0 else 1.0

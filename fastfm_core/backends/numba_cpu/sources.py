@@ -1,0 +1,308 @@
+"""Lazy row gradients: summed row by row in the plan's order and consumed at once; nothing of size [N, D] is written.
+
+dv_i = c_i (pair_grad_b (sums_b - e_s) + slot_grad_s), see ``fastfm_core.contract.RowSource``. Without saved slot values
+the terms -pair_grad_b c_i^2 v of a row are collected as one factor of the row itself. Rows are independent of each
+other, so cuts between them change no bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastfm_core import threads
+from fastfm_core.backends.numba_cpu.compile import helper, kernel
+from fastfm_core.backends.numba_cpu.launch import given, piece_count, workspace
+from fastfm_core.backends.numba_cpu.lookup import pooling_factors
+from fastfm_core.backends.numba_cpu.vector import (
+    fill,
+    lanes,
+    load,
+    pointer,
+    prefetch,
+    prefetch_for_write,
+    store,
+    total,
+    zeros,
+)
+from fastfm_core.contract import Entries, RowPlan, RowSource
+
+GRADIENT_AHEAD = 16  # entries between the request for an entry's gradient and its use
+ROW_AHEAD = 8  # distinct rows between the request for a row and its update
+
+
+class Source(NamedTuple):
+    """``RowSource`` and ``RowPlan`` as kernels take them: absent parts are empty arrays."""
+
+    fields: int
+    entry_slots: np.ndarray
+    coefficients: np.ndarray
+    pair_grad: np.ndarray
+    sums: np.ndarray
+    slot_values: np.ndarray
+    slot_grad: np.ndarray
+    winners: np.ndarray
+    rows: np.ndarray
+    segments: np.ndarray
+    order: np.ndarray
+
+
+class Parts(NamedTuple):
+    """What ``unpack`` makes of a source inside a kernel: bare pointers, strides in elements, and what is there."""
+
+    fields: Any
+    entry_slots: Any
+    coefficients: Any
+    pair_grad: Any
+    sums: Any
+    slot_values: Any
+    slot_grad: Any
+    winners: Any
+    rows: Any
+    segments: Any
+    order: Any
+    last_row: Any
+    last_entry: Any
+    sample_stride: Any
+    field_stride: Any
+    has_slots: Any
+    has_coefficients: Any
+    has_pair: Any
+    has_slot_values: Any
+    has_grad: Any
+    has_winners: Any
+
+
+def materialize_rows(table: np.ndarray, plan: RowPlan, source: RowSource) -> np.ndarray:
+    out = workspace.empty((len(plan.rows), table.shape[1]), table.dtype)
+    over_rows(_materialize, table, plan, source, out)
+    return out
+
+
+def row_gradient_norm2(table: np.ndarray, plan: RowPlan, source: RowSource) -> float:
+    squares = workspace.empty((len(plan.rows),), np.float64)
+    over_rows(_norm2, table, plan, source, squares)
+    return float(squares.sum())
+
+
+def value_gradient(table: np.ndarray, entries: Entries, source: RowSource) -> np.ndarray:
+    out = workspace.empty((len(entries.ids),), table.dtype)
+    factors = given(pooling_factors(entries, table.dtype), 1, table.dtype)
+    packed, count = pack(source, _NO_PLAN, table.dtype), len(out)
+    pieces = piece_count(count, 2 * table.shape[1] * table.itemsize)
+    cuts = np.arange(pieces + 1) * count // pieces
+    threads.run(pieces, lambda p: _value_gradient(cuts[p], cuts[p + 1], table, entries.ids, packed, factors, out))
+    return out
+
+
+def over_rows(kernel: Any, table: np.ndarray, plan: RowPlan, source: RowSource, *arguments: Any) -> None:
+    """Run a kernel over the plan's rows, cut where the number of entries is about equal."""
+    packed, entries = pack(source, plan, table.dtype), len(plan.order)
+    pieces = min(piece_count(entries, table.shape[1] * table.itemsize + 32), max(1, len(plan.rows)))
+    cuts = np.searchsorted(plan.segments, np.arange(pieces + 1) * entries // pieces)
+    cuts[-1] = len(plan.rows)
+    threads.run(pieces, lambda p: kernel(cuts[p], cuts[p + 1], table, packed, *arguments))
+
+
+def pack(source: RowSource, plan: RowPlan, dtype: Any) -> Source:
+    return Source(
+        source.fields,
+        given(source.entry_slots, 1, np.int32),
+        given(source.coefficients, 1, dtype),
+        given(source.pair_grad, 1, dtype),
+        given(source.sums, 2, dtype),
+        given(source.slot_values, 2, dtype),
+        given(source.slot_grad, 3, dtype),
+        given(source.winners, 2, np.int64),
+        *plan,
+    )
+
+
+_NO_PLAN = RowPlan(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32))
+
+
+@helper
+def unpack(source: Any) -> Any:
+    grad = source.slot_grad
+    return Parts(
+        source.fields,
+        pointer(source.entry_slots),
+        pointer(source.coefficients),
+        pointer(source.pair_grad),
+        pointer(source.sums),
+        pointer(source.slot_values),
+        pointer(grad),
+        pointer(source.winners),
+        pointer(source.rows),
+        pointer(source.segments),
+        pointer(source.order),
+        len(source.rows) - 1,
+        len(source.order) - 1,
+        grad.strides[0] // grad.itemsize,
+        grad.strides[1] // grad.itemsize,
+        source.entry_slots.size > 0,
+        source.coefficients.size > 0,
+        source.pair_grad.size > 0,
+        source.slot_values.size > 0,
+        grad.size > 0,
+        source.winners.size > 0,
+    )
+
+
+@helper
+def _slot(parts: Any, i: Any) -> Any:
+    return np.int64(parts.entry_slots[i]) if parts.has_slots else np.int64(i)
+
+
+@helper
+def _sample(parts: Any, slot: Any) -> Any:
+    return np.int64(np.uint32(slot) // np.uint32(parts.fields))  # 32-bit division is several times faster
+
+
+@helper
+def _grad_offset(parts: Any, slot: Any, b: Any) -> Any:
+    return b * parts.sample_stride + (slot - b * parts.fields) * parts.field_stride
+
+
+@helper
+def _slot_gradient(table: Any, parts: Any, slot: Any, b: Any, c: Any) -> Any:
+    """One vector of pair_grad_b (sums_b - e_s) + slot_grad_s, without e_s where slot values were not saved."""
+    dim = table.shape[1]
+    gradient = zeros(table)
+    if parts.has_pair:
+        gradient = load(parts.sums, b * dim + c, dim - c)
+        if parts.has_slot_values:
+            gradient -= load(parts.slot_values, slot * dim + c, dim - c)
+        gradient *= fill(table, parts.pair_grad[b])
+    if parts.has_grad:
+        gradient += load(parts.slot_grad, _grad_offset(parts, slot, b) + c, dim - c)
+    return gradient
+
+
+@helper
+def request_row(table: Any, parts: Any, u: Any) -> None:
+    """Prefetch, to be written, a row that is updated some rows later."""
+    row = np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)]) * (table.strides[0] // table.itemsize)
+    for c in range(0, table.shape[1], lanes(table)):
+        prefetch_for_write(table, row + c)
+
+
+@helper
+def _request_gradient(table: Any, parts: Any, j: Any) -> None:
+    """Prefetch the slot gradient of an entry that is summed some entries later, be it this row's or another's."""
+    slot = _slot(parts, parts.order[min(j + GRADIENT_AHEAD, parts.last_entry)])
+    offset = _grad_offset(parts, slot, _sample(parts, slot))
+    for c in range(0, table.shape[1], lanes(table)):
+        prefetch(parts.slot_grad, offset + c)
+
+
+@helper
+def sum_row(table: Any, parts: Any, u: Any, scratch: Any) -> None:
+    """scratch[:D] = the summed gradient of distinct row u."""
+    if parts.has_winners:
+        _sum_winners(table, parts, u, scratch)
+        return
+    dim = table.shape[1]
+    row = np.int64(parts.rows[u]) * (table.strides[0] // table.itemsize)
+    own_terms = parts.has_pair and not parts.has_slot_values
+    for c in range(0, dim, lanes(table)):
+        sum_, own = zeros(table), table.dtype.type(0)
+        for j in range(parts.segments[u], parts.segments[u + 1]):
+            if c == 0 and parts.has_grad:
+                _request_gradient(table, parts, j)
+            i = parts.order[j]
+            slot = _slot(parts, i)
+            b = _sample(parts, slot)
+            gradient = _slot_gradient(table, parts, slot, b, c)
+            coefficient = table.dtype.type(1)
+            if parts.has_coefficients:
+                coefficient = parts.coefficients[i]
+                gradient *= fill(table, coefficient)
+            if own_terms:
+                own += parts.pair_grad[b] * coefficient * coefficient
+            sum_ += gradient
+        if own_terms:
+            sum_ -= fill(table, own) * load(table, row + c, dim - c)
+        store(scratch, c, dim - c, sum_)
+
+
+@helper
+def _sum_winners(table: Any, parts: Any, u: Any, scratch: Any) -> None:
+    """Max pooling: an entry gets a dim's gradient where it won that dim of its slot."""
+    dim = table.shape[1]
+    for d in range(dim):
+        sum_ = table.dtype.type(0)
+        for j in range(parts.segments[u], parts.segments[u + 1]):
+            i = parts.order[j]
+            slot = _slot(parts, i)
+            if parts.winners[slot * dim + d] == i:
+                gradient = _winner_gradient(table, parts, slot, d)
+                sum_ += gradient * parts.coefficients[i] if parts.has_coefficients else gradient
+        scratch[d] = sum_
+
+
+@helper
+def _winner_gradient(table: Any, parts: Any, slot: Any, d: Any) -> Any:
+    dim, b = table.shape[1], _sample(parts, slot)
+    gradient = table.dtype.type(0)
+    if parts.has_pair:
+        gradient += parts.pair_grad[b] * (parts.sums[b * dim + d] - parts.slot_values[slot * dim + d])
+    if parts.has_grad:
+        gradient += parts.slot_grad[_grad_offset(parts, slot, b) + d]
+    return gradient
+
+
+@kernel
+def _materialize(low: Any, high: Any, table: Any, source: Any, out: Any) -> None:
+    parts = unpack(source)
+    scratch = np.empty(table.shape[1], table.dtype)
+    for u in range(low, high):
+        request_row(table, parts, u)
+        sum_row(table, parts, u, scratch)
+        out[u] = scratch
+
+
+@kernel
+def _norm2(low: Any, high: Any, table: Any, source: Any, squares: Any) -> None:
+    parts = unpack(source)
+    scratch = np.empty(table.shape[1], table.dtype)
+    for u in range(low, high):
+        request_row(table, parts, u)
+        sum_row(table, parts, u, scratch)
+        squares[u] = 0.0
+        for d in range(len(scratch)):
+            squares[u] += np.float64(scratch[d]) * np.float64(scratch[d])
+
+
+@kernel
+def _value_gradient(low: Any, high: Any, table: Any, ids: Any, source: Any, factors: Any, out: Any) -> None:
+    parts = unpack(source)
+    for i in range(low, high):
+        row = np.int64(ids[i]) * (table.strides[0] // table.itemsize)
+        slot = _slot(parts, i)
+        product = _winner_product(table, parts, row, slot, i) if parts.has_winners else _product(table, parts, row, slot, i)
+        out[i] = product * factors[i] if factors.size else product
+
+
+@helper
+def _product(table: Any, parts: Any, row: Any, slot: Any, i: Any) -> Any:
+    """<gradient of the entry's term, its row>."""
+    dim, b = table.shape[1], _sample(parts, slot)
+    sum_ = zeros(table)
+    own = table.dtype.type(0)
+    if parts.has_pair and not parts.has_slot_values:
+        own = parts.pair_grad[b] * parts.coefficients[i] if parts.has_coefficients else parts.pair_grad[b]
+    for c in range(0, dim, lanes(table)):
+        vector = load(table, row + c, dim - c)
+        sum_ += (_slot_gradient(table, parts, slot, b, c) - vector * fill(table, own)) * vector
+    return total(sum_)
+
+
+@helper
+def _winner_product(table: Any, parts: Any, row: Any, slot: Any, i: Any) -> Any:
+    product, weights = table.dtype.type(0), pointer(table)
+    for d in range(table.shape[1]):
+        if parts.winners[slot * table.shape[1] + d] == i:
+            product += _winner_gradient(table, parts, slot, d) * weights[row + d]
+    return product

@@ -1,0 +1,144 @@
+"""Optimizer rules on rows: the summed gradient of a row is consumed at once, its weights and state move in one pass.
+
+Rows are independent of each other, so cuts between them change no bits. The rules and their sources: the contract.
+Optimizer states are C-contiguous [V, D] (or [V]); tables may be row views.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastfm_core.backends.numba_cpu.compile import kernel
+from fastfm_core.backends.numba_cpu.sources import ROW_AHEAD, over_rows, request_row, sum_row, unpack
+from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, prefetch_for_write, root, store, total, zeros
+from fastfm_core.contract import RowPlan, RowSource
+
+
+def update_rows_sgd_(
+    table: np.ndarray, plan: RowPlan, source: RowSource, *, lr: float, l2: float = 0.0, grad_scale: float = 1.0
+) -> None:
+    over_rows(_sgd, table, plan, source, lr, l2, grad_scale)
+
+
+def update_rows_adagrad_(
+    table: np.ndarray, accumulator: np.ndarray, plan: RowPlan, source: RowSource,
+    *, lr: float, eps: float = 1e-10, l2: float = 0.0, grad_scale: float = 1.0,
+) -> None:  # fmt: skip
+    over_rows(_adagrad, table, plan, source, accumulator, lr, eps, l2, grad_scale)
+
+
+def update_rows_rowwise_adagrad_(
+    table: np.ndarray, accumulator: np.ndarray, plan: RowPlan, source: RowSource,
+    *, lr: float, eps: float = 1e-10, l2: float = 0.0, grad_scale: float = 1.0,
+) -> None:  # fmt: skip
+    over_rows(_rowwise_adagrad, table, plan, source, accumulator, lr, eps, l2, grad_scale)
+
+
+def update_rows_adam_(
+    table: np.ndarray, moment1: np.ndarray, moment2: np.ndarray, plan: RowPlan, source: RowSource,
+    *, step: int, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+    l2: float = 0.0, grad_scale: float = 1.0,
+) -> None:  # fmt: skip
+    rate, correction = lr / (1.0 - beta1**step), (1.0 - beta2**step) ** -0.5
+    over_rows(
+        _adam, table, plan, source, moment1, moment2, rate, correction, beta1, beta2, eps, l2, grad_scale
+    )  # fmt: skip
+
+
+@kernel
+def _sgd(
+    low: Any, high: Any, table: Any, source: Any, lr: Any, l2: Any, grad_scale: Any
+) -> None:  # fmt: skip
+    parts = unpack(source)
+    dim, stride = table.shape[1], table.strides[0] // table.itemsize
+    scratch = np.empty(dim, table.dtype)
+    for u in range(low, high):
+        request_row(table, parts, u)
+        sum_row(table, parts, u, scratch)
+        for c in range(0, dim, lanes(table)):
+            at, left = np.int64(parts.rows[u]) * stride + c, dim - c
+            weight = load(table, at, left)
+            gradient = load(scratch, c, left) * fill(table, grad_scale) + weight * fill(table, l2)
+            store(table, at, left, weight - fill(table, lr) * gradient)
+
+
+@kernel
+def _adagrad(
+    low: Any, high: Any, table: Any, source: Any,
+    accumulator: Any, lr: Any, eps: Any, l2: Any, grad_scale: Any,
+) -> None:  # fmt: skip
+    parts = unpack(source)
+    dim, stride = table.shape[1], table.strides[0] // table.itemsize
+    scratch = np.empty(dim, table.dtype)
+    for u in range(low, high):
+        request_row(table, parts, u)
+        ahead = np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)])
+        for c in range(0, dim, lanes(table)):
+            prefetch_for_write(accumulator, ahead * dim + c)
+        sum_row(table, parts, u, scratch)
+        row = np.int64(parts.rows[u])
+        for c in range(0, dim, lanes(table)):
+            left = dim - c
+            weight = load(table, row * stride + c, left)
+            gradient = load(scratch, c, left) * fill(table, grad_scale) + weight * fill(table, l2)
+            summed = load(accumulator, row * dim + c, left) + gradient * gradient
+            store(accumulator, row * dim + c, left, summed)
+            step = fill(table, lr) * gradient / (root(summed) + fill(table, eps))
+            store(table, row * stride + c, left, weight - step)
+
+
+@kernel
+def _rowwise_adagrad(
+    low: Any, high: Any, table: Any, source: Any,
+    accumulator: Any, lr: Any, eps: Any, l2: Any, grad_scale: Any,
+) -> None:  # fmt: skip
+    parts = unpack(source)
+    dim, stride = table.shape[1], table.strides[0] // table.itemsize
+    scratch = np.empty(dim, table.dtype)
+    for u in range(low, high):
+        request_row(table, parts, u)
+        prefetch_for_write(accumulator, np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)]))
+        sum_row(table, parts, u, scratch)
+        row = np.int64(parts.rows[u])
+        squares = zeros(table)
+        for c in range(0, dim, lanes(table)):
+            left = dim - c
+            weight = load(table, row * stride + c, left)
+            gradient = load(scratch, c, left) * fill(table, grad_scale) + weight * fill(table, l2)
+            store(scratch, c, left, gradient)
+            squares += gradient * gradient
+        accumulator[row] += total(squares) / table.dtype.type(max(dim, 1))
+        rate = fill(table, lr / (np.sqrt(accumulator[row]) + eps))
+        for c in range(0, dim, lanes(table)):
+            at, left = row * stride + c, dim - c
+            store(table, at, left, load(table, at, left) - rate * load(scratch, c, left))
+
+
+@kernel
+def _adam(
+    low: Any, high: Any, table: Any, source: Any, moment1: Any, moment2: Any,
+    rate: Any, correction: Any, beta1: Any, beta2: Any, eps: Any, l2: Any, grad_scale: Any,
+) -> None:  # fmt: skip
+    parts = unpack(source)
+    dim, stride = table.shape[1], table.strides[0] // table.itemsize
+    scratch = np.empty(dim, table.dtype)
+    for u in range(low, high):
+        request_row(table, parts, u)
+        ahead = np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)])
+        for c in range(0, dim, lanes(table)):
+            prefetch_for_write(moment1, ahead * dim + c)
+            prefetch_for_write(moment2, ahead * dim + c)
+        sum_row(table, parts, u, scratch)
+        row = np.int64(parts.rows[u])
+        for c in range(0, dim, lanes(table)):
+            at, left = row * dim + c, dim - c
+            weight = load(table, row * stride + c, left)
+            gradient = load(scratch, c, left) * fill(table, grad_scale) + weight * fill(table, l2)
+            mean = load(moment1, at, left) * fill(table, beta1) + gradient * fill(table, 1.0 - beta1)
+            square = load(moment2, at, left) * fill(table, beta2) + gradient * gradient * fill(table, 1.0 - beta2)
+            store(moment1, at, left, mean)
+            store(moment2, at, left, square)
+            step = fill(table, rate) * mean / (root(square) * fill(table, correction) + fill(table, eps))
+            store(table, row * stride + c, left, weight - step)

@@ -1,0 +1,76 @@
+"""The reference backend: NumPy, naive, any float dtype. It is the definition of truth and is never tuned.
+
+Every function follows ``fastfm_core.contract.Kernels``, which holds signatures, shapes and formulas; the loops here go
+over slots, entries and rows in the order the contract sums in. One file per family of kernels.
+"""
+
+from __future__ import annotations
+
+from fastfm_core.backends.reference.dense import (
+    batch_norm,
+    batch_norm_backward,
+    bce_with_logits,
+    bias_relu_dropout_,
+    bias_relu_dropout_backward,
+    dropout,
+    matmul,
+    mean_squared_error,
+)
+from fastfm_core.backends.reference.interaction import (
+    bi_interaction,
+    bi_interaction_backward,
+    fm_interaction,
+    fm_interaction_backward,
+)
+from fastfm_core.backends.reference.lookup import (
+    embedding_bag,
+    embedding_fm,
+    embedding_gather,
+    entry_slots,
+    pooling_coefficients,
+)
+from fastfm_core.backends.reference.rows import (
+    materialize_rows,
+    merge_plans,
+    plan_rows,
+    row_gradient_norm2,
+    value_gradient,
+)
+from fastfm_core.backends.reference.updates import (
+    update_rows_adagrad_,
+    update_rows_adam_,
+    update_rows_rowwise_adagrad_,
+    update_rows_sgd_,
+)
+
+name = "reference"
+
+__all__ = [
+    "batch_norm",
+    "batch_norm_backward",
+    "bce_with_logits",
+    "bi_interaction",
+    "bi_interaction_backward",
+    "bias_relu_dropout_",
+    "bias_relu_dropout_backward",
+    "dropout",
+    "embedding_bag",
+    "embedding_fm",
+    "embedding_gather",
+    "entry_slots",
+    "fm_interaction",
+    "fm_interaction_backward",
+    "materialize_rows",
+    "matmul",
+    "mean_squared_error",
+    "merge_plans",
+    "name",
+    "plan_rows",
+    "pooling_coefficients",
+    "row_gradient_norm2",
+    "update_rows_adagrad_",
+    "update_rows_adam_",
+    "update_rows_rowwise_adagrad_",
+    "update_rows_sgd_",
+    "value_gradient",
+]

@@ -1,0 +1,1 @@
+"""One suite that every backend passes: the contract's names, shapes, dtypes, formulas, error bounds and determinism."""

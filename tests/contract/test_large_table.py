@@ -1,0 +1,51 @@
+"""Rows are addressed past 2^31 elements: a sparse file stands for a table that would not fit in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastfm_core.contract import Array, Entries, RowSource
+
+from .inputs import plan_of
+
+ROWS, DIM = 40_000_000, 64
+IDS = np.array([ROWS - 1, 0, 2**31 // DIM, ROWS - 1, 2**32 // (4 * DIM) + 1, ROWS - 3])
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Array:
+    """[40M, 64] float32, 10 GB of which a few pages exist; each row in use holds its own small numbers."""
+    array = np.asarray(np.memmap(tmp_path / "table", np.float32, "w+", shape=(ROWS, DIM)))
+    for place, row in enumerate(np.unique(IDS)):
+        array[row] = np.arange(DIM) % 7 + place
+    return array
+
+
+@pytest.mark.parametrize("ids_dtype", [np.int32, np.int64])
+def test_lookup_past_int32(backend: ModuleType, table: Array, ids_dtype: Any) -> None:
+    ids = IDS.astype(ids_dtype)
+    rows = np.stack([table[row] for row in IDS.tolist()])
+    assert (backend.embedding_gather(table, ids) == rows).all()
+    out = backend.embedding_fm(table, table[:, 0], Entries(ids, 3), None, deep=True)
+    assert (out.deep == rows.reshape(2, 3 * DIM)).all()
+    assert (out.first == rows[:, 0].reshape(2, 3).sum(axis=1)).all()
+    pooled, _ = backend.embedding_bag(table, Entries(ids, 1, np.array([0, 4, 6])))
+    assert (pooled == [rows[:4].sum(axis=0), rows[4:].sum(axis=0)]).all()
+
+
+@pytest.mark.parametrize("ids_dtype", [np.int32, np.int64])
+def test_update_past_int32(backend: ModuleType, table: Array, ids_dtype: Any) -> None:
+    plan = plan_of(IDS.astype(ids_dtype))
+    before = np.stack([table[row] for row in plan.rows.tolist()])
+    source = RowSource(3, slot_grad=np.ones((2, 3, DIM), np.float32))
+    backend.update_rows_sgd_(table, plan, source, lr=0.5)
+    counts = np.diff(plan.segments)[:, None]
+    assert (np.stack([table[row] for row in plan.rows.tolist()]) == before - 0.5 * counts).all()
+    assert not table[ROWS - 2].any() and not table[1].any()
+    backend.update_rows_rowwise_adagrad_(table, table[:, 5], plan, source, lr=0.0)
+    assert (table[plan.rows, 5] == before[:, 5] - 0.5 * counts[:, 0] + counts[:, 0] ** 2).all()

@@ -1,0 +1,24 @@
+"""``import fastfm_core`` is light: none of the heavy or optional packages is imported with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = {"numba", "llvmlite", "torch", "jax", "cupy", "pandas", "sklearn", "scipy", "matplotlib", "pyarrow", "tqdm"}
+
+
+def imported_by(statement: str) -> set[str]:
+    """Top-level packages in sys.modules of a fresh interpreter that ran the statement."""
+    code = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_import_is_light() -> None:
+    loaded = imported_by("import fastfm_core")
+    assert "fastfm_core" in loaded
+    assert not loaded & HEAVY
+
+
+def test_command_line_is_light() -> None:
+    assert not imported_by("import fastfm_core.cli") & HEAVY
