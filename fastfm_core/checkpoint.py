@@ -85,7 +85,9 @@ def holds_model(folder: str | Path) -> bool:
 def write_weights(path: str | Path, state: Mapping[str, np.ndarray]) -> None:
     """Writes arrays by name to one safetensors file, whole or not at all."""
     with whole_file(path) as temporary:
-        require_safetensors().save_file({name: np.asarray(array, order="C") for name, array in state.items()}, temporary)
+        require_safetensors().save_file(
+            {name: np.asarray(array, order="C") for name, array in state.items()}, temporary
+        )
 
 
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:

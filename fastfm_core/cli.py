@@ -1,7 +1,7 @@
 """The command line: ``fastfm-core train | evaluate | predict | info``.
 
-Results go to stdout, everything else to stderr. Exit status 0; 2 with one line for a mistake in data or arguments; 1 with
-a traceback for a mistake of this program; 130 after Ctrl-C. Whatever fails leaves no half-written file.
+Results go to stdout, everything else to stderr. Exit status 0; 2 with one line for a mistake in data or arguments;
+1 with a traceback for a mistake of this program; 130 after Ctrl-C. Whatever fails leaves no half-written file.
 """
 
 from __future__ import annotations
@@ -37,12 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (*USER_MISTAKES, OSError) as error:
-        print(f"fastfm-core: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"fastfm-core: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("fastfm-core: interrupted, nothing was saved", file=sys.stderr)
         return 130
     return 0
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -62,10 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", nargs="?", metavar="DATA", help="CSV, TSV or Parquet file (default: the bundled coupon set)")
+    parser.add_argument("data", nargs="?", metavar="DATA", help="CSV, TSV or Parquet file (default: bundled data)")
     parser.add_argument("--valid", metavar="FILE", help="validation table (default: a tenth of DATA)")
     parser.add_argument("--test", metavar="FILE", help="test table (default: a fifth of DATA)")
-    parser.add_argument("--label", metavar="COL|'COL>=X'", help="label column or condition (default: a column named label)")
+    parser.add_argument("--label", metavar="COL|'COL>=X'", help="label column or condition (default: label)")
     parser.add_argument("--task", choices=("binary", "regression"), default="binary")
     parser.add_argument("--model", metavar="NAME", default="deepfm", help="lr, fm or deepfm (default: deepfm)")
     parser.add_argument("--categorical", metavar="COLS", help="comma-separated columns; * is all others")

@@ -1,4 +1,4 @@
-"""From files to encoded training, validation and test part: read, split, type the columns, fit, encode, look for leaks."""
+"""From files to encoded training, validation and test part: read, split, type columns, fit, encode, look for leaks."""
 
 from __future__ import annotations
 

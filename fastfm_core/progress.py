@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from fastfm_core.errors import InputError
@@ -14,10 +15,15 @@ def say(line: str) -> None:
 
 
 class EpochProgress:
-    """Shows epochs of ``rows`` training rows: a tqdm bar while one runs, if the stream is a terminal, and its line."""
+    """Shows epochs of ``rows`` training rows: a tqdm bar while one runs, if the stream is a terminal, then its line.
 
-    def __init__(self, rows: int, stream: TextIO | None = None) -> None:
-        self.rows, self.stream = rows, stream or sys.stderr
+    remark  asked once, after the first epoch, for a line to show before the epoch's own; None: nothing to say
+    """
+
+    def __init__(
+        self, rows: int, remark: Callable[[], str | None] = lambda: None, stream: TextIO | None = None
+    ) -> None:
+        self.rows, self.remark, self.stream = rows, remark, stream or sys.stderr
         self.bar: Any = None
 
     def start(self, epoch: int) -> None:
@@ -32,9 +38,16 @@ class EpochProgress:
             self.bar.update(rows)
 
     def end(self, record: dict[str, Any]) -> None:
+        self.close()
+        remark = self.remark() if record["epoch"] == 1 else None
+        for line in filter(None, (remark, epoch_line(record))):
+            print(line, file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """Clears the bar of an epoch that did not end."""
         if self.bar is not None:
             self.bar.close()
-        print(epoch_line(record), file=self.stream, flush=True)
+            self.bar = None
 
 
 def epoch_line(record: dict[str, Any]) -> str:

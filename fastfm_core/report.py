@@ -7,38 +7,86 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fastfm_core import checkpoint
 from fastfm_core.errors import InputError
+from fastfm_core.train import Training
+from fastfm_core.trained import TrainedModel
+
+WORTH_A_LINE = 0.5
 
 
 class Stopwatch:
-    """Seconds by name: encode, compile, train (whatever is measured), total. Compilation counts under compile alone."""
+    """Seconds by name: what was measured, and the total. Time spent compiling kernels counts as "compile" alone."""
 
     def __init__(self, backend: Any) -> None:
-        self._compiled = getattr(backend, "compile_seconds", lambda: 0.0)
-        self._started, self._compiled_before = time.perf_counter(), self._compiled()
-        self._seconds: dict[str, float] = {}
+        self._compile_seconds = getattr(backend.module, "compile_seconds", lambda: 0.0)
+        self._compiled_kernels = getattr(backend.module, "compiled_kernels", lambda: 0)
+        self._started = time.perf_counter()
+        self._measured: dict[str, float] = {}
 
     def clock(self) -> float:
-        """Seconds since an arbitrary moment; the clock stands still while kernels compile."""
-        return time.perf_counter() - self._compiled()
+        """Seconds since an arbitrary moment; stands still while kernels compile."""
+        return time.perf_counter() - self._compile_seconds()
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
         started = self.clock()
         yield
-        self._seconds[name] = self.clock() - started
+        self._measured[name] = self.clock() - started
 
     @property
     def seconds(self) -> dict[str, float]:
-        """What was measured so far, and the total until now."""
-        compiled = self._compiled() - self._compiled_before
+        """What was measured so far, in order, with compile and total."""
         total = time.perf_counter() - self._started
-        encode = {name: value for name, value in self._seconds.items() if name == "encode"}
-        return encode | {"compile": compiled} | self._seconds | {"total": total}
+        return {"encode": 0.0, "compile": self._compile_seconds()} | self._measured | {"total": total}
+
+    def compile_line(self) -> str | None:
+        """What the compiler took so far, when that is worth a line."""
+        seconds = self._compile_seconds()
+        if seconds <= WORTH_A_LINE:
+            return None
+        return f"compiled {self._compiled_kernels()} kernels in {seconds:.1f} s, cached for the next run"
+
+
+def train_metrics(
+    model: TrainedModel, backend: Any, watch: Stopwatch, training: Training, scores: dict[str, Any]
+) -> dict[str, Any]:
+    """The metrics file of a training; ``scores`` has the parts' metrics by name."""
+    rows = scores["train"]["rows"] * len(training.history)
+    seconds = sum(record["seconds"] for record in training.history)
+    return {
+        "model": model.name,
+        "backend": backend.name,
+        "seed": model.seed,
+        "parameters": model.parameters,
+        "epochs": len(training.history),
+        "best_epoch": training.best_epoch,
+        "seconds": watch.seconds,
+        "rows_per_second": rows / seconds,
+        "peak_memory_mb": peak_memory_mb(),
+        "config": asdict(model.config),
+        **scores,
+        "history": training.history,
+    }
+
+
+def evaluate_metrics(model: TrainedModel, backend: Any, watch: Stopwatch, score: dict[str, Any]) -> dict[str, Any]:
+    """The metrics file of an evaluation: the same names, the table as its test part."""
+    return {
+        "model": model.name,
+        "backend": backend.name,
+        "seed": model.seed,
+        "parameters": model.parameters,
+        "seconds": watch.seconds,
+        "rows_per_second": score["rows"] / watch.seconds["evaluate"],
+        "peak_memory_mb": peak_memory_mb(),
+        "config": asdict(model.config),
+        "test": score,
+    }
 
 
 def peak_memory_mb() -> float | None:

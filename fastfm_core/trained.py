@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -35,6 +36,11 @@ class TrainedModel(NamedTuple):
     id: str | None
     seed: int
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learned."""
+        return sum(math.prod(parameter.shape) for _, parameter in self.model.named_parameters())
+
     def predict(self, columns: Table) -> np.ndarray:
         """Probabilities (predictions for regression) of a table's rows, [n] float64."""
         batches = Batches(self.encoder.transform(columns), None, EVALUATION_BATCH, shuffle=False)
@@ -56,13 +62,32 @@ def load(folder: str | Path, backend: Any = None) -> TrainedModel:
         known = {name: description[name] for name in ("name", "label", "task", "id", "seed")}
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder}/{checkpoint.DESCRIPTION}: {error} is missing or unknown; train again") from None
-    model = build_model(known["name"], encoder, config, backend or backends.get("auto"), seed=known["seed"])
+    model = _build(known["name"], encoder, config, backend or backends.get("auto"), known["seed"])
     model.load_state_dict(state)
     return TrainedModel(model, encoder, config, **known)
 
 
-def build_model(name: str, encoder: Encoder, config: TrainConfig, backend: Any, *, seed: int, bias: float = 0.0) -> Any:
-    """A fresh model for the encoder's arena; ``bias`` is where its output starts."""
+def create(
+    name: str,
+    encoder: Encoder,
+    config: TrainConfig,
+    backend: Any,
+    *,
+    labels: np.ndarray,
+    label: str,
+    task: Task,
+    id: str | None,
+    seed: int,
+) -> TrainedModel:
+    """A fresh model whose output starts at the mean of the training labels [k] (its logit, for 0/1 labels)."""
+    mean = float(np.mean(labels, dtype=np.float64))
+    bias = mean if task == "regression" else math.log(mean / (1 - mean))
+    return TrainedModel(
+        _build(name, encoder, config, backend, seed, bias), encoder, config, name, label, task, id, seed
+    )
+
+
+def _build(name: str, encoder: Encoder, config: TrainConfig, backend: Any, seed: int, bias: float = 0.0) -> Any:
     return models.build(
         name,
         rows=encoder.rows,

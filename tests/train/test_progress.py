@@ -40,3 +40,21 @@ def test_regression_shows_its_rmse():
 
 def test_large_numbers_are_short():
     assert [thousands(n) for n in (7.0, 999.0, 1234.0, 45678.0, 1.5e6)] == ["7", "999", "1.23k", "45.7k", "1.5M"]
+
+
+def test_the_remark_is_asked_once_and_stands_before_the_first_epochs_line():
+    stream = io.StringIO()
+    progress = EpochProgress(10, lambda: "compiled 3 kernels in 2.0 s", stream)
+    for epoch in (1, 2):
+        progress.start(epoch)
+        progress.end(RECORD | {"epoch": epoch, "valid": {"auc": 0.5}})
+    lines = stream.getvalue().splitlines()
+    assert [line[:8] for line in lines] == ["compiled", "epoch   ", "epoch   "]
+
+
+def test_an_epoch_that_breaks_off_leaves_no_bar():
+    stream = Terminal()
+    progress = EpochProgress(10, stream=stream)
+    progress.start(1)
+    progress.close()
+    assert progress.bar is None and stream.getvalue().endswith("\r")
