@@ -128,7 +128,7 @@ def suspected_leaks(part: Part, encoder: Encoder, task: Task = "binary") -> list
     slots = len(rows) * entries.fields
     starts = np.arange(slots) if entries.offsets is None else entries.offsets[:-1]
     starts = starts.reshape(-1, entries.fields)
-    scores = dict(zip(encoder.dense_names, () if dense is None else dense.T, strict=True))
+    scores: dict[str, np.ndarray] = dict(zip(encoder.dense_names, [] if dense is None else list(dense.T), strict=True))
     for field, (name, unknown) in enumerate(zip(encoder.field_names, encoder.unknown_rows, strict=True)):
         if unknown < 0 and entries.values is not None:
             scores[name] = entries.values[starts[:, field]]
