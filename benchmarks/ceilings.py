@@ -18,9 +18,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from workload import DIM
 
 from fastfm_core import threads
+from workload import DIM
 
 PREFETCH_AHEAD, LINE = 32, 64
 

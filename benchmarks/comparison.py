@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import statistics
 import tempfile
 import time
@@ -20,13 +21,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from fastfm_core.config import TrainConfig
+from fastfm_core.trained import build_model
+
+from fastfm_core import backends, optim, train
+from fastfm_core.data import Batches, Encoder, Schema
 from fastfm_core.data.columns import Table
 from machine import print_table
 from twin import torch_fit
 from twin.torch_model import from_state
-
-from fastfm_core import models, optim, train
-from fastfm_core.data import Batches, Encoder, Schema
 
 SIDES = ("ours", "dense", "twin")
 MODELS = ("fm", "deepfm")
@@ -56,23 +58,9 @@ def prepare(table: Table, labels: np.ndarray, schema: Schema, parts: Parts, conf
 
 def build(problem: Problem, name: str, seed: int) -> Any:
     """A freshly initialised model of the package."""
-    config, encoder = problem.config, problem.encoder
     rate = float(problem.labels.mean())
-    return models.build(
-        name,
-        rows=encoder.rows,
-        fields=encoder.fields,
-        dense=encoder.dense,
-        backend="auto",
-        seed=seed,
-        dim=config.dim,
-        hidden=config.hidden,
-        dropout=config.dropout,
-        batch_norm=False,
-        init_std=config.init_std,
-        bias=float(np.log(rate / (1 - rate))),
-        zero_rows=encoder.zero_rows,
-    )
+    bias = math.log(rate / (1 - rate))
+    return build_model(name, problem.encoder, problem.config, backends.get(), seed=seed, bias=bias)
 
 
 def fit_ours(problem: Problem, name: str, seed: int, rows: str) -> float:

@@ -11,22 +11,22 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from fastfm_core.backends.memory import aligned_zeros
-from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, click_log
 
+import ceilings
 from fastfm_core import backends
-from fastfm_core.contract import DropoutKey, Entries, RowSource
+from fastfm_core.backends.memory import aligned_zeros
+from fastfm_core.contract import POOLINGS, DropoutKey, Entries, RowSource
+from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, click_log
 
-HIDDEN = 400
+HIDDEN, BATCHES = 400, 12
+STREAMS = {"fields": "fields", "hidden": "hidden", "samples": "labels"}
 
 
-class Inputs:
-    """Arrays shared by the cases; only in-place kernels change any: the tables, their states, the scratch."""
+class Tables:
+    """[V, 16] float32 embeddings and optimizer states, [V] first-order weights and row-wise state."""
 
     def __init__(self) -> None:
         draw = np.random.default_rng(3)
-        log = click_log(BATCH)
-        self.numbers, self.labels = log.numbers, log.labels
         self.table = aligned_zeros((ROWS, DIM), np.float32)
         self.table[:] = draw.standard_normal((ROWS, DIM), dtype=np.float32) * 0.1
         self.linear = draw.standard_normal(ROWS, dtype=np.float32) * 0.1
@@ -34,32 +34,71 @@ class Inputs:
         self.state[:] = 0.1
         self.moment = aligned_zeros((ROWS, DIM), np.float32, line=2)
         self.row_state = np.full(ROWS, 0.1, np.float32)
-        self.ids = np.ascontiguousarray(log.ids.reshape(-1))
+
+
+class Inputs:
+    """One batch and everything a kernel may be given with it; the tables are shared by all batches.
+
+    Only in-place kernels change any of it: the tables, their states, the scratch.
+    """
+
+    def __init__(self, tables: Tables, log: ClickLog, number: int) -> None:
+        draw = np.random.default_rng(number)
+        rows = slice(number * BATCH, (number + 1) * BATCH)
+        self.table, self.linear, self.row_state = tables.table, tables.linear, tables.row_state
+        self.state, self.moment = tables.state, tables.moment
+        self.numbers, self.labels = log.numbers[rows], log.labels[rows]
+        self.ids = np.ascontiguousarray(log.ids[rows].reshape(-1))
         self.entries = Entries(self.ids, FIELDS)
-        lengths = draw.integers(0, 7, BATCH * FIELDS)
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        bag_ids = np.repeat(self.ids, lengths)
-        bag_values = draw.random(len(bag_ids), dtype=np.float32) + 0.5
-        self.bags = {p: Entries(bag_ids, FIELDS, offsets, bag_values, p) for p in ("sum", "mean", "sqrtn", "max")}
-        self.loose = Entries(bag_ids, 1, offsets[::FIELDS].copy(), bag_values, "none")
+        self._make_bags(draw)
         self.fields = draw.standard_normal((BATCH, FIELDS, DIM), dtype=np.float32)
-        self.pair_grad = draw.standard_normal(BATCH, dtype=np.float32) / BATCH
-        self.deep_grad = draw.standard_normal((BATCH, FIELDS * DIM + NUMBERS), dtype=np.float32) / BATCH
-        self.slot_grad = self.deep_grad[:, : FIELDS * DIM].reshape(BATCH, FIELDS, DIM)
         self.hidden = draw.standard_normal((BATCH, HIDDEN), dtype=np.float32)
         self.scratch = self.hidden.copy()
         self.hidden_grad = draw.standard_normal((BATCH, HIDDEN), dtype=np.float32)
         self.square = draw.standard_normal((HIDDEN, HIDDEN), dtype=np.float32)
         self.vector = draw.standard_normal(HIDDEN, dtype=np.float32)
+        self.copies = {name: np.empty_like(getattr(self, array)) for name, array in STREAMS.items()}
+        self._make_gradient(draw)
+
+    def ceiling(self, name: str) -> None:
+        """Runs the least work of a kernel on this batch: gather or bags, the looked-up rows read once (see
+        ceilings.py); fields [B, F*D], hidden [B, H] or samples [B] copied; gemm [B, H] @ [H, H] by NumPy."""
+        if name in ("gather", "bags"):
+            ceilings.gather(self.table, self.ids if name == "gather" else self.loose.ids)
+        elif name == "gemm":
+            np.matmul(self.hidden, self.square, out=self.scratch)
+        else:
+            ceilings.stream(getattr(self, STREAMS[name]), self.copies[name])
+
+    def _make_bags(self, draw: np.random.Generator) -> None:
+        lengths = draw.integers(0, 7, BATCH * FIELDS)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        ids = np.repeat(self.ids, lengths)
+        values = draw.random(len(ids), dtype=np.float32) + 0.5
+        self.bags = {
+            pooling: Entries(ids, FIELDS, offsets, values, pooling) for pooling in POOLINGS if pooling != "none"
+        }
+        self.loose = Entries(ids, 1, offsets[::FIELDS].copy(), values, "none")
+
+    def _make_gradient(self, draw: np.random.Generator) -> None:
         reference = backends.get("reference")
         self.plan = reference.plan_rows(self.ids, ROWS)
         self.other_plan = reference.plan_rows(self.ids[: len(self.ids) // 2].copy(), ROWS)
+        self.pair_grad = draw.standard_normal(BATCH, dtype=np.float32) / BATCH
+        deep_grad = draw.standard_normal((BATCH, FIELDS * DIM + NUMBERS), dtype=np.float32) / BATCH
+        slot_grad = deep_grad[:, : FIELDS * DIM].reshape(BATCH, FIELDS, DIM)
         sums = self.table[self.ids].reshape(BATCH, FIELDS, DIM).sum(1)
-        self.source = RowSource(FIELDS, pair_grad=self.pair_grad, sums=sums, slot_grad=self.slot_grad)
+        self.source = RowSource(FIELDS, pair_grad=self.pair_grad, sums=sums, slot_grad=slot_grad)
+
+
+def all_inputs() -> list[Inputs]:
+    """BATCHES batches of one log. Timings take them in turn, so that rows are no warmer than in training."""
+    tables, log = Tables(), click_log(BATCHES * BATCH)
+    return [Inputs(tables, log, number) for number in range(BATCHES)]
 
 
 class KernelCase(NamedTuple):
-    """label names the case, kernel the contract's function; ceiling is gather, bags, stream or gemm."""
+    """label names the case, kernel the contract's function; ceiling its least work (see Inputs.ceiling)."""
 
     label: str
     kernel: str
@@ -91,10 +130,10 @@ CASES = (
     case("entry_slots", "bags", lambda x: (x.bags["mean"],)),
     case("pooling_coefficients", "bags", lambda x: (x.bags["mean"], np.float32)),
     case("value_gradient", "gather", lambda x: (x.table, x.entries, x.source)),
-    case("fm_interaction", "gather", lambda x: (x.fields,)),
-    case("fm_interaction_backward", "gather", lambda x: (x.pair_grad, x.fields)),
-    case("bi_interaction", "gather", lambda x: (x.fields,)),
-    case("bi_interaction_backward", "gather", lambda x: (x.source.sums, x.fields)),
+    case("fm_interaction", "fields", lambda x: (x.fields,)),
+    case("fm_interaction_backward", "fields", lambda x: (x.pair_grad, x.fields)),
+    case("bi_interaction", "fields", lambda x: (x.fields,)),
+    case("bi_interaction_backward", "fields", lambda x: (x.source.sums, x.fields)),
     case("plan_rows", "gather", lambda x: (x.ids, ROWS)),
     case("merge_plans", "gather", lambda x: ([x.plan, x.other_plan],)),
     case("materialize_rows", "gather", lambda x: (x.table, x.plan, x.source)),
@@ -104,18 +143,18 @@ CASES = (
     case("update_rows_rowwise_adagrad_", "gather", lambda x: (x.table, x.row_state, x.plan, x.source), lr=0.05),
     case("update_rows_adam_", "gather", lambda x: (x.table, x.moment, x.state, x.plan, x.source), step=3, lr=1e-3),
     case("matmul", "gemm", lambda x: (x.hidden, x.square)),
-    case("bias_relu_dropout_", "stream", lambda x: (x.scratch, x.vector, 0.0, None), "relu"),
-    case("bias_relu_dropout_", "stream", lambda x: (x.scratch, x.vector, 0.2, KEY), "dropout"),
-    case("bias_relu_dropout_backward", "stream", lambda x: (x.hidden_grad, np.maximum(x.hidden, 0), 0.2)),
-    case("dropout", "stream", lambda x: (x.hidden, 0.2, KEY)),
-    case("batch_norm", "stream", lambda x: (x.hidden, x.vector, x.vector, 1e-5)),
+    case("bias_relu_dropout_", "hidden", lambda x: (x.scratch, x.vector, 0.0, None), "relu"),
+    case("bias_relu_dropout_", "hidden", lambda x: (x.scratch, x.vector, 0.2, KEY), "dropout"),
+    case("bias_relu_dropout_backward", "hidden", lambda x: (x.hidden_grad, np.maximum(x.hidden, 0), 0.2)),
+    case("dropout", "hidden", lambda x: (x.hidden, 0.2, KEY)),
+    case("batch_norm", "hidden", lambda x: (x.hidden, x.vector, x.vector, 1e-5)),
     case(
         "batch_norm_backward",
-        "stream",
+        "hidden",
         lambda x: (x.hidden_grad, x.hidden, x.vector, x.hidden.mean(0), x.hidden.var(0), 1e-5),
     ),
-    case("bce_with_logits", "stream", lambda x: (x.pair_grad, x.labels, None)),
-    case("mean_squared_error", "stream", lambda x: (x.pair_grad, x.labels, None)),
+    case("bce_with_logits", "samples", lambda x: (x.pair_grad, x.labels, None)),
+    case("mean_squared_error", "samples", lambda x: (x.pair_grad, x.labels, None)),
 )
 
 

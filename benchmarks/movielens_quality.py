@@ -10,13 +10,13 @@ rating, timestamp; the last two are dropped. Genres are one field, the mean of t
 from __future__ import annotations
 
 import numpy as np
-from comparison import MODELS, arguments, compare, prepare, print_comparison
 from fastfm_core.config import parse_settings
-from fastfm_core.data.labels import label_values
-from machine import print_header, write_json
 
+from comparison import MODELS, arguments, compare, prepare, print_comparison
 from fastfm_core.data import Categorical, MultiHot, Schema, read_table
 from fastfm_core.data import split as splits
+from fastfm_core.data.labels import label_values
+from machine import print_header, write_json
 
 CATEGORICAL = ("user_id", "item_id", "age_bucket", "gender", "occupation", "zip_first", "release_year")
 

@@ -11,15 +11,15 @@ import itertools
 import sys
 from collections.abc import Iterator
 
-import ceilings
 import numpy as np
-from fastfm_core.backends.memory import aligned_zeros
-from timing import serve
-from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, click_log
 
+import ceilings
 from fastfm_core import models, optim, train
+from fastfm_core.backends.memory import aligned_zeros
 from fastfm_core.contract import Batch
 from fastfm_core.data import Batches, Encoded
+from timing import serve
+from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, click_log
 
 
 def endless_batches(log: ClickLog) -> Iterator[Batch]:

@@ -9,8 +9,9 @@ import sys
 
 import numpy as np
 import torch
-from timing import serve
 from torch.nn.functional import binary_cross_entropy_with_logits
+
+from timing import serve
 from twin.torch_model import TorchDeepFM, TorchFM
 from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, click_log
 

@@ -1,45 +1,31 @@
 """pytest-benchmark suite of the kernels: pytest benchmarks/test_kernels.py --benchmark-columns=median,min,max,rounds
 
-Each case is checked against the reference, then timed; before every round its ceiling is timed once, so that both see
-the same machine. extra_info holds the ceiling's name, its median in microseconds and the ratio of the two medians.
+Each case is checked against the reference, then timed; before every round its ceiling is timed once on another batch,
+so that both see the same machine and neither finds the other's rows in cache. extra_info holds the ceiling's name, its
+median in microseconds and the ratio of the two medians, and a table of them is printed at the end.
 FASTFM_BACKEND chooses the backend (default: auto).
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
-import ceilings
-import numpy as np
 import pytest
-from kernel_cases import CASES, HIDDEN, Inputs, KernelCase, check
-from workload import BATCH
 
 from fastfm_core import backends
 from fastfm_core.contract import KERNELS
+from kernel_cases import CASES, Inputs, KernelCase, all_inputs, check
 
 ROUNDS = 20
 
 
 @pytest.fixture(scope="module")
-def inputs() -> Inputs:
-    return Inputs()
-
-
-@pytest.fixture(scope="module")
-def ceiling(inputs: Inputs) -> dict[str, Callable[[], object]]:
-    target = np.empty_like(inputs.hidden)
-    product = np.empty((BATCH, HIDDEN), np.float32)
-    return {
-        "gather": lambda: ceilings.gather(inputs.table, inputs.ids),
-        "bags": lambda: ceilings.gather(inputs.table, inputs.loose.ids),
-        "stream": lambda: ceilings.stream(inputs.hidden, target),
-        "gemm": lambda: np.matmul(inputs.hidden, inputs.square, out=product),
-    }
+def batches() -> list[Inputs]:
+    return all_inputs()
 
 
 def test_every_kernel_has_a_case() -> None:
@@ -47,25 +33,24 @@ def test_every_kernel_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("kernel_case", CASES, ids=lambda kernel_case: kernel_case.label)
-def test_kernel(
-    benchmark: Any, inputs: Inputs, ceiling: dict[str, Callable[[], object]], kernel_case: KernelCase
-) -> None:
+def test_kernel(benchmark: Any, batches: list[Inputs], kernel_case: KernelCase) -> None:
     backend = backends.get(os.environ.get("FASTFM_BACKEND", "auto"))
-    check(backend, kernel_case, inputs)
-    arguments = kernel_case.arguments(inputs)
+    check(backend, kernel_case, batches[0])
+    turn = itertools.cycle(batches)
     least: list[float] = []
 
-    def setup() -> None:
+    def setup() -> tuple[tuple[Any, ...], dict[str, Any]]:
+        inputs = next(turn)
         start = time.perf_counter()
-        ceiling[kernel_case.ceiling]()
+        inputs.ceiling(kernel_case.ceiling)
         least.append(time.perf_counter() - start)
+        return kernel_case.arguments(next(turn)), kernel_case.keywords
 
-    kernel = getattr(backend, kernel_case.kernel)
-    benchmark.pedantic(lambda: kernel(*arguments, **kernel_case.keywords), setup=setup, rounds=ROUNDS, warmup_rounds=3)
+    benchmark.pedantic(getattr(backend, kernel_case.kernel), setup=setup, rounds=ROUNDS, warmup_rounds=3)
     floor = statistics.median(least)
     benchmark.extra_info |= {
         "backend": backend.name,
         "ceiling": kernel_case.ceiling,
-        "ceiling_us": round(floor * 1e6, 1),
-        "ratio": round(benchmark.stats.stats.median / floor, 2),
+        "ceiling_us": f"{floor * 1e6:.0f}",
+        "ratio": f"{benchmark.stats.stats.median / floor:.2f}",
     }

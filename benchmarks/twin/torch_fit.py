@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastfm_core.train import PLATEAU_FACTOR, TrainConfig
+from fastfm_core.config import TrainConfig
+from fastfm_core.train import PLATEAU_FACTOR
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 

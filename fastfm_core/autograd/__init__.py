@@ -1,0 +1,8 @@
+"""The tape: tensors, functions, an iterative backward pass and lazy row gradients, small enough to read in one sitting."""
+
+from fastfm_core.autograd.function import Context, Function
+from fastfm_core.autograd.gradcheck import gradcheck
+from fastfm_core.autograd.row_gradient import Part, RowGradient, every_row
+from fastfm_core.autograd.tensor import Tensor, no_grad
+
+__all__ = ["Context", "Function", "Part", "RowGradient", "Tensor", "every_row", "gradcheck", "no_grad"]

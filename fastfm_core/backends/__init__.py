@@ -36,6 +36,16 @@ class Backend:
             raise MissingKernel(f"backend {self.name!r} has no kernel {kernel!r}; these have it: {', '.join(owners)}")
         raise AttributeError(kernel)
 
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling kernels in this process; 0 for a backend that compiles nothing."""
+        return self.module.compilation.seconds if hasattr(self.module, "compilation") else 0.0
+
+    @property
+    def compiled_kernels(self) -> int:
+        """Kernel specialisations compiled in this process."""
+        return self.module.compilation.kernels if hasattr(self.module, "compilation") else 0
+
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
 

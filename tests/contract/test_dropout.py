@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastfm_core.contract import DropoutKey
+from fastfm_core.random import philox
 
 KEY = DropoutKey(seed=123, step=4, layer=5)
 DTYPES = [np.float32, np.float64]
@@ -20,7 +21,15 @@ def test_kept_share_and_scale(backend: ModuleType, rate: float, dtype: Any) -> N
     output = backend.dropout(np.ones(40_000, dtype), rate, KEY)
     kept = output[output != 0]
     assert abs(len(kept) / 40_000 - (1 - rate)) < 4 * np.sqrt(rate * (1 - rate) / 40_000)
-    np.testing.assert_allclose(kept, 1 / (1 - rate), rtol=np.finfo(dtype).eps)
+    np.testing.assert_allclose(kept, 1 / (1 - rate), rtol=float(np.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_draw_at_the_threshold_is_kept(backend: ModuleType, dtype: Any) -> None:
+    draws = philox(*KEY, 8)
+    for j, at in enumerate(draws.tolist()):
+        assert ((backend.dropout(np.ones(8, dtype), at / 2**32, KEY) != 0) == (draws >= at)).all()
+        assert backend.dropout(np.ones(8, dtype), (at + 1) / 2**32, KEY)[j] == 0
 
 
 @pytest.mark.parametrize("change", [{"seed": 124}, {"seed": 123 + 2**32}, {"step": 5}, {"layer": 6}])

@@ -4,7 +4,7 @@ One file per kernel family; ``vector`` is the language they are written in, ``co
 ``launch`` how they are cut over threads.
 """
 
-from fastfm_core.backends.numba_cpu.compile import cache_folder, compile_seconds, compiled_kernels
+from fastfm_core.backends.numba_cpu.compile import compilation
 from fastfm_core.backends.numba_cpu.dense import (
     batch_norm,
     batch_norm_backward,
@@ -47,9 +47,7 @@ __all__ = [
     "bi_interaction_backward",
     "bias_relu_dropout_",
     "bias_relu_dropout_backward",
-    "cache_folder",
-    "compile_seconds",
-    "compiled_kernels",
+    "compilation",
     "dropout",
     "embedding_bag",
     "embedding_fm",

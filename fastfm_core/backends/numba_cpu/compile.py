@@ -25,7 +25,7 @@ from fastfm_core import __version__
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile for nopython mode on first call, with the GIL released and the result cached on disk."""
     users = numba.config.CACHE_DIR  # type: ignore[attr-defined]
-    numba.config.CACHE_DIR = str(cache_folder)  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(compilation.folder)  # type: ignore[attr-defined]
     try:
         return numba.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)(function)
     finally:
@@ -37,22 +37,16 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     return numba.njit(nogil=True, error_model="numpy", boundscheck=False, forceinline=True)(function)
 
 
-def compile_seconds() -> float:
-    """Seconds this process has spent compiling kernels so far (0 when all came from the cache)."""
-    return _clock.seconds
+class Compilation(event.Listener):
+    """What this process has compiled: ``kernels`` specialisations in ``seconds``; 0 when all came from ``folder``.
 
-
-def compiled_kernels() -> int:
-    """How many kernel specialisations this process has compiled so far."""
-    return _clock.kernels
-
-
-class _Clock(event.Listener):
-    """Adds up the outermost of each thread's nested compile events that concern this backend's functions."""
+    Adds up the outermost of each thread's nested compile events that concern this backend's functions.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.kernels = 0
+        self.folder = _cache_folder()
         self._started: dict[int, list[float]] = {}
 
     def on_start(self, event: Any) -> None:
@@ -91,6 +85,5 @@ def _cache_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="fastfm_core-")) / name
 
 
-cache_folder = _cache_folder()
-_clock = _Clock()
-event.register("numba:compile", _clock)
+compilation = Compilation()
+event.register("numba:compile", compilation)

@@ -43,7 +43,7 @@ def bias_relu_dropout_backward(grad: np.ndarray, output: np.ndarray, rate: float
 
 def dropout(x: np.ndarray, rate: float, key: DropoutKey) -> np.ndarray:
     out = workspace.empty(x.shape, x.dtype)
-    _drop(np.ascontiguousarray(x), out, rate, key)
+    _drop(x, out, rate, key)
     return out
 
 
@@ -72,14 +72,20 @@ def batch_norm_backward(
 
 def bce_with_logits(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> tuple[float, np.ndarray]:
     grad = workspace.empty(logits.shape, logits.dtype)
-    return _bce(logits, labels, given(weights, 1, logits.dtype), grad), grad
+    return _bce(logits, labels, given(weights, 1, logits.dtype), _mass(logits, weights), grad), grad
 
 
 def mean_squared_error(
     predictions: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
 ) -> tuple[float, np.ndarray]:
     grad = workspace.empty(predictions.shape, predictions.dtype)
-    return _mse(predictions, labels, given(weights, 1, predictions.dtype), grad), grad
+    return _mse(predictions, labels, given(weights, 1, predictions.dtype), _mass(predictions, weights), grad), grad
+
+
+def _mass(values: np.ndarray, weights: np.ndarray | None) -> float:
+    """What a mean loss divides by; 1 where that is 0, so that a batch without weight has loss 0."""
+    mass = float(len(values)) if weights is None else float(weights.sum(dtype=np.float64))
+    return mass or 1.0
 
 
 def _by_blocks(kernel: Any, shape: tuple[int, ...], sums: int, dtype: Any, *arguments: Any) -> np.ndarray:
@@ -188,8 +194,8 @@ def _norm_backward(
 
 
 @kernel
-def _bce(logits: Any, labels: Any, weights: Any, grad: Any) -> float:
-    mass, loss = _mass(len(logits), weights), 0.0
+def _bce(logits: Any, labels: Any, weights: Any, mass: Any, grad: Any) -> float:
+    loss = 0.0
     for i in range(len(logits)):
         z, y = np.float64(logits[i]), np.float64(labels[i])
         weight = np.float64(weights[i]) if weights.size else 1.0
@@ -201,22 +207,11 @@ def _bce(logits: Any, labels: Any, weights: Any, grad: Any) -> float:
 
 
 @kernel
-def _mse(predictions: Any, labels: Any, weights: Any, grad: Any) -> float:
-    mass, loss = _mass(len(predictions), weights), 0.0
+def _mse(predictions: Any, labels: Any, weights: Any, mass: Any, grad: Any) -> float:
+    loss = 0.0
     for i in range(len(predictions)):
         error = np.float64(predictions[i]) - np.float64(labels[i])
         weight = np.float64(weights[i]) if weights.size else 1.0
         loss += weight * error * error
         grad[i] = 2.0 * weight * error / mass
     return loss / mass
-
-
-@helper
-def _mass(count: Any, weights: Any) -> float:
-    """Sum of the weights, the count without them; 1 where that is 0, so that an empty batch has loss 0."""
-    mass = np.float64(count)
-    if weights.size:
-        mass = 0.0
-        for weight in weights:
-            mass += np.float64(weight)
-    return mass if mass != 0.0 else 1.0

@@ -31,15 +31,14 @@ def _interaction(fields: np.ndarray, *, per_dim: bool) -> np.ndarray:
     samples, count, dim = fields.shape
     out = workspace.empty((samples, dim) if per_dim else (samples,), fields.dtype)
     bytes_each = count * dim * fields.itemsize
-    ranges(_forward, samples, bytes_each, np.ascontiguousarray(fields), out.reshape(samples, -1), per_dim)
+    ranges(_forward, samples, bytes_each, fields, out.reshape(samples, dim if per_dim else 1), per_dim)
     return out
 
 
 def _interaction_backward(grad: np.ndarray, fields: np.ndarray) -> np.ndarray:
     samples, count, dim = fields.shape
     out = workspace.empty(fields.shape, fields.dtype)
-    arguments = (np.ascontiguousarray(grad), np.ascontiguousarray(fields), out)
-    ranges(_backward, samples, 2 * count * dim * fields.itemsize, *arguments)
+    ranges(_backward, samples, 2 * count * dim * fields.itemsize, grad, fields, out)
     return out
 
 

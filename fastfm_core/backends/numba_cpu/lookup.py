@@ -14,6 +14,7 @@ from fastfm_core.backends.numba_cpu.compile import helper, kernel
 from fastfm_core.backends.numba_cpu.launch import absent, given, ranges, workspace
 from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, prefetch, store, total, zeros
 from fastfm_core.contract import EmbeddingFM, Entries
+from fastfm_core.errors import InputError
 
 AHEAD = 32  # entries between the request for a row and its use
 
@@ -26,6 +27,8 @@ def embedding_gather(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def embedding_bag(table: np.ndarray, entries: Entries) -> tuple[np.ndarray, np.ndarray | None]:
+    if entries.pooling == "none":
+        raise InputError("embedding_bag pools: pooling='none' has no slots to pool into; use embedding_fm")
     slots, dim = entries.slots, table.shape[1]
     offsets = np.arange(slots + 1) if entries.offsets is None else entries.offsets
     out = workspace.empty((slots, dim), table.dtype)
@@ -43,6 +46,8 @@ def embedding_bag(table: np.ndarray, entries: Entries) -> tuple[np.ndarray, np.n
 def embedding_fm(
     table: np.ndarray, linear: np.ndarray | None, entries: Entries, dense: np.ndarray | None, *, deep: bool
 ) -> EmbeddingFM:
+    if deep and entries.pooling == "none":
+        raise InputError("pooling='none' pools nothing, so there are no slots to concatenate: ask with deep=False")
     samples, fields, dim, dtype = entries.samples, entries.fields, table.shape[1], table.dtype
     numbers = given(dense if deep else None, 2, dtype)
     wide = workspace.empty_rows(samples, fields * dim + numbers.shape[1], dtype) if deep else absent(2, dtype)
@@ -195,12 +200,15 @@ def _fm_of_bags(
     linear_stride, wide_stride = linear.strides[0] // linear.itemsize, wide.strides[0] // wide.itemsize
     for b in range(low, high):
         weight = table.dtype.type(0)
-        for i in range(offsets[b * fields], offsets[(b + 1) * fields]):
-            ahead = np.int64(ids[min(i + AHEAD, last)])
-            request_row(table, ahead)
-            if linear.size:
-                prefetch(linear, ahead * linear_stride)
-                weight += linear[ids[i]] * coefficients[i] if coefficients.size else linear[ids[i]]
+        for f in range(fields):
+            pooled_weight = table.dtype.type(0)
+            for i in range(offsets[b * fields + f], offsets[b * fields + f + 1]):
+                ahead = np.int64(ids[min(i + AHEAD, last)])
+                request_row(table, ahead)
+                if linear.size:
+                    prefetch(linear, ahead * linear_stride)
+                    pooled_weight += linear[ids[i]] * coefficients[i] if coefficients.size else linear[ids[i]]
+            weight += pooled_weight
         squares = zeros(table)
         for c in range(0, dim, lanes(table)):
             sum_, own = zeros(table), zeros(table)

@@ -106,6 +106,7 @@ def over_rows(kernel: Any, table: np.ndarray, plan: RowPlan, source: RowSource, 
 
 
 def pack(source: RowSource, plan: RowPlan, dtype: Any) -> Source:
+    """Absent parts as empty arrays. A single id always wins its own slot, so its winners say nothing."""
     return Source(
         source.fields,
         given(source.entry_slots, 1, np.int32),
@@ -114,7 +115,7 @@ def pack(source: RowSource, plan: RowPlan, dtype: Any) -> Source:
         given(source.sums, 2, dtype),
         given(source.slot_values, 2, dtype),
         given(source.slot_grad, 3, dtype),
-        given(source.winners, 2, np.int64),
+        given(source.winners if source.entry_slots is not None else None, 2, np.int64),
         *plan,
     )
 

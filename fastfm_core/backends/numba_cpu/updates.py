@@ -1,7 +1,7 @@
 """Optimizer rules on rows: the summed gradient of a row is consumed at once, its weights and state move in one pass.
 
 Rows are independent of each other, so cuts between them change no bits. The rules and their sources: the contract.
-Optimizer states are C-contiguous [V, D] (or [V]); tables may be row views.
+Tables and states may be row views of wider arrays.
 """
 
 from __future__ import annotations
@@ -71,20 +71,21 @@ def _adagrad(
 ) -> None:  # fmt: skip
     parts = unpack(source)
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
+    state = accumulator.strides[0] // table.itemsize
     scratch = np.empty(dim, table.dtype)
     for u in range(low, high):
         request_row(table, parts, u)
         ahead = np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)])
         for c in range(0, dim, lanes(table)):
-            prefetch_for_write(accumulator, ahead * dim + c)
+            prefetch_for_write(accumulator, ahead * state + c)
         sum_row(table, parts, u, scratch)
         row = np.int64(parts.rows[u])
         for c in range(0, dim, lanes(table)):
             left = dim - c
             weight = load(table, row * stride + c, left)
             gradient = load(scratch, c, left) * fill(table, grad_scale) + weight * fill(table, l2)
-            summed = load(accumulator, row * dim + c, left) + gradient * gradient
-            store(accumulator, row * dim + c, left, summed)
+            summed = load(accumulator, row * state + c, left) + gradient * gradient
+            store(accumulator, row * state + c, left, summed)
             step = fill(table, lr) * gradient / (root(summed) + fill(table, eps))
             store(table, row * stride + c, left, weight - step)
 
@@ -123,22 +124,23 @@ def _adam(
 ) -> None:  # fmt: skip
     parts = unpack(source)
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
+    state1, state2 = moment1.strides[0] // table.itemsize, moment2.strides[0] // table.itemsize
     scratch = np.empty(dim, table.dtype)
     for u in range(low, high):
         request_row(table, parts, u)
         ahead = np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)])
         for c in range(0, dim, lanes(table)):
-            prefetch_for_write(moment1, ahead * dim + c)
-            prefetch_for_write(moment2, ahead * dim + c)
+            prefetch_for_write(moment1, ahead * state1 + c)
+            prefetch_for_write(moment2, ahead * state2 + c)
         sum_row(table, parts, u, scratch)
         row = np.int64(parts.rows[u])
         for c in range(0, dim, lanes(table)):
-            at, left = row * dim + c, dim - c
+            at1, at2, left = row * state1 + c, row * state2 + c, dim - c
             weight = load(table, row * stride + c, left)
             gradient = load(scratch, c, left) * fill(table, grad_scale) + weight * fill(table, l2)
-            mean = load(moment1, at, left) * fill(table, beta1) + gradient * fill(table, 1.0 - beta1)
-            square = load(moment2, at, left) * fill(table, beta2) + gradient * gradient * fill(table, 1.0 - beta2)
-            store(moment1, at, left, mean)
-            store(moment2, at, left, square)
+            mean = load(moment1, at1, left) * fill(table, beta1) + gradient * fill(table, 1.0 - beta1)
+            square = load(moment2, at2, left) * fill(table, beta2) + gradient * gradient * fill(table, 1.0 - beta2)
+            store(moment1, at1, left, mean)
+            store(moment2, at2, left, square)
             step = fill(table, rate) * mean / (root(square) * fill(table, correction) + fill(table, eps))
             store(table, row * stride + c, left, weight - step)

@@ -70,9 +70,12 @@ def mean_squared_error(predictions: Array, labels: Array, weights: Array | None)
 
 
 def _weighted_mean(losses: Array, slopes: Array, weights: Array | None, dtype: np.dtype) -> tuple[float, Array]:
-    """Sum of w * loss over the sum of w, and its gradient; 0 where the weights (or samples) sum to nothing."""
+    """Sum of w * loss over the sum of w, samples in order, and its gradient; 0 where the weights sum to nothing."""
     w = np.ones(len(losses)) if weights is None else weights.astype(np.float64)
-    total = w.sum()
-    if total == 0:
+    total, weight = 0.0, 0.0
+    for b in range(len(losses)):
+        total += float(w[b] * losses[b])
+        weight += float(w[b])
+    if weight == 0:
         return 0.0, np.zeros(len(losses), dtype)
-    return float((w * losses).sum() / total), (w * slopes / total).astype(dtype)
+    return total / weight, (w * slopes / weight).astype(dtype)
