@@ -82,8 +82,8 @@ class TrainConfig:
     """
 
     dim: int = setting(16, integer(1))
-    hidden: tuple[int, ...] = setting((128, 64), integers)
-    dropout: float = setting(0.2, real(0, below=1))
+    hidden: tuple[int, ...] = setting((400, 400), integers)
+    dropout: float = setting(0.5, real(0, below=1))
     batch_norm: bool = setting(False, flag)
     init_std: float = setting(0.01, real(0))
     optimizer: str = setting("adam", choice(*LEARNING_RATES))
