@@ -21,6 +21,8 @@ class FieldEmbedding(Module):
     zero_rows  [k] row numbers that start at 0 instead: the unknown rows
     """
 
+    tables = ("table", "linear")
+
     def __init__(
         self, rows: int, dim: int, backend: Backend, *, seed: int, init_std: float = 0.01,
         zero_rows: np.ndarray | None = None,

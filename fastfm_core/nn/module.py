@@ -20,6 +20,7 @@ class Module:
 
     training = True
     step = 0
+    tables: tuple[str, ...] = ()  # names of its own parameters that are looked up by row
 
     forward: Callable[..., Any]
 
