@@ -3,8 +3,11 @@
 Letters: B samples, F fields, D embedding dim, V table rows, N entries (ids), M = B*F slots, U distinct rows, H features.
 
 An *entry* i is one id with a value x_i. A *slot* s is one field of one sample, s = b*F + f; it pools its entries with
-coefficients c_i into e_s. Single-id input has one entry per slot. Tables may be row views (inner stride one element,
-any row stride), so a first-order weight kept as one more float of the row is simply ``table[:, D]``.
+coefficients c_i into e_s. Single-id input has one entry per slot.
+
+Strides: tables, optimizer states and ``slot_grad`` may have any outer strides (the inner one is one element), ``linear``
+and row-wise states any stride, matrix operands may be transposed; so a first-order weight kept as one more float of the
+row is simply ``table[:, D]``. All other arrays are C-contiguous. Nothing is copied to make it so.
 
 Formulas: Rendle, "Factorization Machines", ICDM 2010 (the sum-square identity is his Lemma 3.1);
 Guo et al., "DeepFM", IJCAI 2017; He & Chua, "Neural Factorization Machines", SIGIR 2017 (bi-interaction).
@@ -98,7 +101,7 @@ class RowSource(NamedTuple):
                   Then the sum over a row needs no saved embeddings: sum c_i(g S + G) - (sum g c_i^2) v
     slot_grad     [B, F, D] dL/de, any strides of samples and fields (0 included), inner stride one element; None: 0
     winners       [M, D] int64 entry that won each dim under max pooling (-1: empty slot): other entries get 0 there.
-                  None: no max pooling. With pooling="none" and slot_grad absent this does not arise.
+                  None: no max pooling
     """
 
     fields: int
@@ -274,8 +277,8 @@ class Kernels(Protocol):
         ...
 
     def bce_with_logits(self, logits: Array, labels: Array, weights: Array | None) -> tuple[float, Array]:
-        """Mean over samples of weight * (softplus(z) - y z), and its gradient by z, [B]: weight (sigmoid(z) - y) / B.
-        The mean divides by the sum of weights (by B without them). B = 0 gives 0."""
+        """Mean over samples of weight * (softplus(z) - y z), and its gradient by z, [B]: weight (sigmoid(z) - y) / mass,
+        where mass is the sum of the weights (B without them). A batch without mass has loss 0 and gradient 0."""
         ...
 
     def mean_squared_error(self, predictions: Array, labels: Array, weights: Array | None) -> tuple[float, Array]:

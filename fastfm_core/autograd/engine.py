@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastfm_core.autograd.function import Node
+from fastfm_core.autograd.function import Context
 from fastfm_core.autograd.tensor import Tensor
 
 
@@ -13,10 +13,10 @@ def backward(root: Tensor, gradient: Any) -> None:
     if root.node is None:
         root.grad = accumulate(root.grad, gradient)
         return
-    pending: dict[Node, list[Any]] = {root.node: [None] * root.node.outputs}
+    pending: dict[Context, list[Any]] = {root.node: [None] * root.node.outputs}
     pending[root.node][root.index] = gradient
     for node in _topological(root.node):
-        passed = node.function.backward(node.context, *pending.pop(node))
+        passed = node.function.backward(node, *pending.pop(node))
         for position, parent in node.parents():
             grad = passed[position]
             if parent.node is None:
@@ -24,7 +24,7 @@ def backward(root: Tensor, gradient: Any) -> None:
             else:
                 outputs = pending.setdefault(parent.node, [None] * parent.node.outputs)
                 outputs[parent.index] = accumulate(outputs[parent.index], grad)
-        node.context.saved = ()
+        node.saved = ()
 
 
 def accumulate(total: Any, grad: Any) -> Any:
@@ -34,11 +34,11 @@ def accumulate(total: Any, grad: Any) -> Any:
     return total + grad
 
 
-def _topological(root: Node) -> list[Node]:
-    """Nodes below ``root``, each before all nodes whose outputs it consumed. Iterative: depth costs no stack."""
-    order: list[Node] = []
-    seen: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(root, False)]
+def _topological(root: Context) -> list[Context]:
+    """Contexts below ``root``, each before all nodes whose outputs it consumed. Iterative: depth costs no stack."""
+    order: list[Context] = []
+    seen: set[Context] = set()
+    stack: list[tuple[Context, bool]] = [(root, False)]
     while stack:
         node, finished = stack.pop()
         if finished:

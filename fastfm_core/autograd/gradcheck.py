@@ -21,7 +21,7 @@ def gradcheck(
     tolerance  on |<gradient, u> - (f(x + step u) - f(x - step u)) / (2 step)|, relative to the larger of 1 and both
     """
     random = np.random.default_rng(seed)
-    weights = [random.standard_normal(y.shape) for y in _outputs(function, inputs)]
+    weights = [random.standard_normal(y.data.shape) for y in _outputs(function, inputs)]
     for tensor in inputs:
         tensor.grad = None
     for output, weight in zip(_outputs(function, inputs), weights, strict=True):
@@ -31,12 +31,14 @@ def gradcheck(
             continue
         assert tensor.data.dtype == np.float64, "gradcheck needs float64: in float32 the difference is rounding noise"
         grad = tensor.grad.dense() if isinstance(tensor.grad, RowGradient) else tensor.grad
-        direction = random.standard_normal(tensor.shape)
+        direction = random.standard_normal(tensor.data.shape)
         analytic = 0.0 if grad is None else float(np.vdot(grad, direction))
-        origin, values = tensor.data.copy(), []
+        origin = tensor.data.copy()
+        values: list[float] = []
         for sign in (1, -1):
             tensor.data[...] = origin + sign * step * direction
-            values.append(_projection(_outputs(function, inputs), weights))
+            outputs = _outputs(function, inputs)
+            values.append(sum(float(np.vdot(y.data, w)) for y, w in zip(outputs, weights, strict=True)))
         tensor.data[...] = origin
         numeric = (values[0] - values[1]) / (2 * step)
         error = abs(analytic - numeric) / max(1.0, abs(analytic), abs(numeric))
@@ -46,7 +48,3 @@ def gradcheck(
 def _outputs(function: Callable[..., Any], inputs: Sequence[Tensor]) -> list[Tensor]:
     result = function(*inputs)
     return [y for y in (result if isinstance(result, tuple) else (result,)) if y is not None]
-
-
-def _projection(outputs: list[Tensor], weights: list[np.ndarray]) -> float:
-    return sum(float(np.vdot(y.data, w)) for y, w in zip(outputs, weights, strict=True))

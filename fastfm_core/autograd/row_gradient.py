@@ -6,7 +6,7 @@ table's or the batch's size times D is built; optimizers hand plan and source to
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,20 +15,13 @@ from fastfm_core.contract import RowPlan, RowSource
 from fastfm_core.errors import StaleGradient
 
 
-class Part(NamedTuple):
-    """One lookup's share of the gradient."""
-
-    plan: RowPlan
-    source: RowSource
-
-
 class RowGradient:
     """Sum of the parts' row gradients of one table, valid until the table changes.
 
     ``rows`` is the table's data as [V, D]; a first-order weight vector [V] is seen as [V, 1].
     """
 
-    def __init__(self, table: Tensor, parts: list[Part]) -> None:
+    def __init__(self, table: Tensor, parts: list[tuple[RowPlan, RowSource]]) -> None:
         self.table = table
         self.rows = table.data.reshape(len(table.data), -1) if table.data.ndim != 2 else table.data
         self.parts = parts
@@ -44,22 +37,19 @@ class RowGradient:
 
     __radd__ = __add__
 
-    def combined(self) -> Part:
+    def combined(self) -> tuple[RowPlan, RowSource]:
         """One plan and source for the update kernels: one part as it is, several summed over the union of their rows."""
         self._check()
         if len(self.parts) == 1:
             return self.parts[0]
         rows, values = self.materialize()
-        return Part(every_row(len(rows))._replace(rows=rows), RowSource(1, slot_grad=values[:, None, :]))
+        return every_row(len(rows))._replace(rows=rows), RowSource(1, slot_grad=values[:, None, :])
 
     def materialize(self) -> tuple[np.ndarray, np.ndarray]:
-        """(rows [U] ascending, summed gradient of each [U, D]). Parts are added in the order of their backward passes."""
+        """(rows [U] ascending, summed gradient of each [U, D]); parts are added in the order they arrived."""
         self._check()
         kernels = self.table.backend
-        if len(self.parts) == 1:
-            (plan, source), = self.parts  # fmt: skip
-            return plan.rows, kernels.materialize_rows(self.rows, plan, source)
-        rows, places = kernels.merge_plans([part.plan for part in self.parts])
+        rows, places = kernels.merge_plans([plan for plan, _ in self.parts])
         values = np.zeros((len(rows), self.rows.shape[1]), self.rows.dtype)
         for (plan, source), place in zip(self.parts, places, strict=True):
             values[place] += kernels.materialize_rows(self.rows, plan, source)
@@ -67,8 +57,7 @@ class RowGradient:
 
     def norm2(self) -> float:
         """|gradient|^2, by a pass of its own over the sources."""
-        plan, source = self.combined()
-        return self.table.backend.row_gradient_norm2(self.rows, plan, source)
+        return self.table.backend.row_gradient_norm2(self.rows, *self.combined())
 
     def dense(self) -> np.ndarray:
         """The gradient as an array of the table's shape."""

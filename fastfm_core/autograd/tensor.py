@@ -5,15 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastfm_core.backends import Backend
-
-if TYPE_CHECKING:
-    from fastfm_core.autograd.function import Node
-    from fastfm_core.autograd.row_gradient import RowGradient
 
 _state = threading.local()
 
@@ -28,21 +24,14 @@ class Tensor:
     version        counts in-place changes; a lazy row gradient is refused once the table has moved on
     """
 
-    __slots__ = ("backend", "data", "grad", "index", "node", "requires_grad", "version")
-
     def __init__(self, data: np.ndarray, backend: Backend, *, requires_grad: bool = False) -> None:
         self.data = data
         self.backend = backend
         self.requires_grad = requires_grad
-        self.grad: np.ndarray | RowGradient | None = None
+        self.grad: Any = None
         self.version = 0
-        self.node: Node | None = None  # what computed it; None for leaves
+        self.node: Any = None  # the context that computed it; None for leaves
         self.index = 0  # which of the node's outputs it is
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the data."""
-        return self.data.shape
 
     def item(self) -> float:
         """The value of a tensor with one element."""
@@ -53,9 +42,6 @@ class Tensor:
         from fastfm_core.autograd.engine import backward
 
         backward(self, np.ones_like(self.data) if gradient is None else gradient)
-
-    def __repr__(self) -> str:
-        return f"Tensor(shape={self.shape}, dtype={self.data.dtype}, backend={self.backend.name!r})"
 
 
 @contextmanager
@@ -72,8 +58,3 @@ def no_grad() -> Iterator[None]:
 def recording() -> bool:
     """Whether operations of this thread are recorded."""
     return getattr(_state, "recording", True)
-
-
-def array_of(value: Any) -> Any:
-    """The array of a tensor; anything else as it is."""
-    return value.data if isinstance(value, Tensor) else value

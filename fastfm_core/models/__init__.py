@@ -1,0 +1,32 @@
+"""Models, a page each, and how to build one by its name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from fastfm_core.backends import Backend
+from fastfm_core.errors import InputError
+from fastfm_core.models.base import Model, Shape
+from fastfm_core.models.deepfm import DeepFM
+from fastfm_core.models.fm import FM
+from fastfm_core.models.lr import LR
+
+MODELS: dict[str, type[Model]] = {"lr": LR, "fm": FM, "deepfm": DeepFM}
+
+
+def build(
+    name: str, *, rows: int, fields: int, dense: int, backend: Backend, seed: int = 0, bias: float = 0.0,
+    zero_rows: np.ndarray | None = None, **options: Any,
+) -> Model:  # fmt: skip
+    """The model called ``name`` for data of this ``Shape``; of the options (dim, hidden, ...) it takes those it has."""
+    if name not in MODELS:
+        raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
+    known = inspect.signature(MODELS[name]).parameters
+    shape = Shape(rows, fields, dense, bias, zero_rows)
+    return MODELS[name](shape, backend, seed=seed, **{k: v for k, v in options.items() if k in known})
+
+
+__all__ = ["FM", "LR", "MODELS", "DeepFM", "Model", "Shape", "build"]

@@ -1,0 +1,36 @@
+"""Optimizers, a rule a file, and how to build one by its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastfm_core.errors import InputError
+from fastfm_core.nn import FieldEmbedding, Module
+from fastfm_core.optim.adagrad import Adagrad, RowWiseAdagrad
+from fastfm_core.optim.adam import Adam
+from fastfm_core.optim.optimizer import Optimizer, gradient_norm
+from fastfm_core.optim.sgd import SGD
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD, "adagrad": Adagrad, "rowwise_adagrad": RowWiseAdagrad, "adam": Adam,
+}  # fmt: skip
+
+
+def build(name: str, model: Module, *, lr: float, **options: Any) -> Optimizer:
+    """The optimizer called ``name`` on all parameters of a model; options: embedding_l2, rows and the rule's own."""
+    if name not in OPTIMIZERS:
+        raise InputError(f"unknown optimizer {name!r}; known: {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name](dict(model.named_parameters()), lr=lr, tables=tables_of(model), **options)
+
+
+def tables_of(model: Module) -> frozenset[str]:
+    """Names of the parameters that are embedding tables or first-order weights."""
+    return frozenset(
+        f"{path}.{name}".lstrip(".")
+        for path, module in model.modules()
+        if isinstance(module, FieldEmbedding)
+        for name in ("table", "linear")
+    )
+
+
+__all__ = ["OPTIMIZERS", "SGD", "Adagrad", "Adam", "Optimizer", "RowWiseAdagrad", "build", "gradient_norm", "tables_of"]

@@ -107,13 +107,17 @@ def draw_source(scenario: Scenario, random: np.random.Generator, table: Array, e
     return source
 
 
-def spread(tree: Any) -> Any:
-    """The same numbers in arrays whose outermost stride is doubled; broadcast arrays stay as they are."""
+STRIDED = {"table", "linear", "accumulator", "moment1", "moment2", "slot_grad", "left", "right"}
+"""The arrays that the contract lets have any outer stride; the others are C-contiguous."""
+
+
+def spread(tree: Any, name: str = "") -> Any:
+    """The same numbers, the arrays named in STRIDED with their outermost stride doubled; broadcasts stay as they are."""
     if isinstance(tree, dict):
-        return {key: spread(value) for key, value in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*map(spread, tree))
-    if not isinstance(tree, np.ndarray) or tree.ndim == 0 or 0 in tree.strides:
+        return {key: spread(value, key) for key, value in tree.items()}
+    if isinstance(tree, RowSource):
+        return tree._replace(slot_grad=spread(tree.slot_grad, "slot_grad"))
+    if name not in STRIDED or tree is None or 0 in tree.strides:
         return tree
     view = np.zeros((2 * len(tree), *tree.shape[1:]), tree.dtype)[::2]
     view[...] = tree

@@ -1,0 +1,40 @@
+"""DeepFM: z = bias + sum_s w_s + sum_{s<t} <e_s, e_t> + MLP([e_1, ..., e_F, numbers]) (Guo et al., IJCAI 2017).
+
+First order of every feature, all second-order pairs, and a deep part on the very same embeddings e_s [D]; raw numbers
+[I] enter the deep part only. Parameters: V (D + 1) + 1 and the MLP's, whose input has F D + I columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastfm_core import ops
+from fastfm_core.autograd import Tensor
+from fastfm_core.backends import Backend
+from fastfm_core.contract import Batch
+from fastfm_core.models.base import Model, Shape
+from fastfm_core.nn import MLP, FieldEmbedding, parameter
+
+
+class DeepFM(Model):
+    """FM and MLP on one embedding, trained together."""
+
+    def __init__(
+        self, shape: Shape, backend: Backend, *, dim: int = 16, hidden: Sequence[int] = (128, 64), dropout: float = 0.2,
+        batch_norm: bool = False, init_std: float = 0.01, seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.backend = backend
+        self.embedding = FieldEmbedding(
+            shape.rows, dim, backend, seed=seed, init_std=init_std, zero_rows=shape.zero_rows
+        )  # fmt: skip
+        self.mlp = MLP(
+            shape.fields * dim + shape.dense, hidden, backend, seed=seed, dropout=dropout, batch_norm=batch_norm
+        )  # fmt: skip
+        self.bias = parameter(np.array([shape.bias]), backend)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Batch -> logits [B]."""
+        first, pairs, deep = self.embedding(batch, deep=True)
+        return ops.add(first, pairs, self.mlp(deep), self.bias)

@@ -1,0 +1,100 @@
+"""Linear, BatchNorm, Dropout and MLP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastfm_core import ops, random
+from fastfm_core.autograd import Tensor
+from fastfm_core.backends import Backend
+from fastfm_core.backends.memory import aligned_zeros
+from fastfm_core.contract import DropoutKey
+from fastfm_core.nn.module import Module
+
+
+def parameter(values: np.ndarray, backend: Backend) -> Tensor:
+    """A trained tensor, float32, on a cache line."""
+    data = aligned_zeros(values.shape, np.float32)
+    data[...] = values
+    return Tensor(data, backend, requires_grad=True)
+
+
+class Linear(Module):
+    """x weight + bias, weight [K, H] starting at N(0, 2/K) (He et al., ICCV 2015), bias [H] at 0."""
+
+    def __init__(self, inputs: int, outputs: int, backend: Backend, *, seed: int, layer: int) -> None:
+        scale = np.sqrt(2.0 / max(inputs, 1))
+        self.weight = parameter(random.generator(seed, 2, layer).standard_normal((inputs, outputs)) * scale, backend)
+        self.bias = parameter(np.zeros(outputs), backend)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, K] -> [B, H]."""
+        return ops.linear(x, self.weight, self.bias)
+
+
+class BatchNorm(Module):
+    """Batch normalization with running statistics: running = (1 - momentum) running + momentum batch, variance unbiased."""
+
+    def __init__(self, features: int, backend: Backend, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        self.gamma = parameter(np.ones(features), backend)
+        self.beta = parameter(np.zeros(features), backend)
+        self.running_mean = np.zeros(features, np.float32)
+        self.running_variance = np.ones(features, np.float32)
+        self.eps = eps
+        self.momentum = momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, H] -> [B, H]."""
+        if not self.training:
+            return ops.normalize(x, self.gamma, self.beta, self.running_mean, self.running_variance, self.eps)
+        out, mean, variance = ops.batch_norm(x, self.gamma, self.beta, self.eps)
+        count = len(x.data)
+        self.running_mean += np.float32(self.momentum) * (mean - self.running_mean)
+        self.running_variance += np.float32(self.momentum) * (variance * (count / max(count - 1, 1)) - self.running_variance)
+        return out
+
+
+class Dropout(Module):
+    """In training, keeps an element with probability 1 - rate and scales it by 1/(1 - rate); draws are named by
+    (seed, step, layer) and the element's number, so threads and resumed runs draw the same."""
+
+    def __init__(self, rate: float, *, seed: int, layer: int) -> None:
+        self.rate = rate
+        self.seed = seed
+        self.layer = layer
+
+    def key(self) -> DropoutKey | None:
+        """The current draw's name; None when nothing is dropped."""
+        return DropoutKey(self.seed, self.step, self.layer) if self.training and self.rate > 0 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        key = self.key()
+        return x if key is None else ops.dropout(x, self.rate, key)
+
+
+class MLP(Module):
+    """Hidden layers of Linear, (BatchNorm,) ReLU, Dropout, then Linear to one number: [B, K] -> [B].
+
+    Without batch norm, bias, ReLU and dropout are one pass over the product.
+    """
+
+    def __init__(
+        self, inputs: int, hidden: Sequence[int], backend: Backend, *, seed: int, dropout: float = 0.0, batch_norm: bool = False
+    ) -> None:  # fmt: skip
+        widths = [inputs, *hidden]
+        self.layers = [Linear(*pair, backend, seed=seed, layer=n) for n, pair in enumerate(zip(widths, hidden, strict=False))]
+        self.norms = [BatchNorm(width, backend) for width in hidden] if batch_norm else []
+        self.drops = [Dropout(dropout, seed=seed, layer=n) for n in range(len(hidden))]
+        self.head = Linear(widths[-1], 1, backend, seed=seed, layer=len(hidden))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, K] -> [B]."""
+        for n, (layer, drop) in enumerate(zip(self.layers, self.drops, strict=True)):
+            if self.norms:
+                x = ops.relu(self.norms[n](layer(x)), drop.rate, drop.key())
+            else:
+                x = ops.linear_relu(x, layer.weight, layer.bias, drop.rate, drop.key())
+        return ops.flatten(self.head(x))

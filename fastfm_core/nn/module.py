@@ -1,0 +1,85 @@
+"""Module: something with parameters, buffers and submodules, found among its attributes in the order they were set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastfm_core.autograd import Tensor
+from fastfm_core.errors import InputError
+
+
+class Module:
+    """Base of layers and models. A Tensor attribute that requires a gradient is a parameter, an array is a buffer (saved
+    but not trained), a Module or a list of them is a submodule. ``training`` and ``step`` are set on all of them."""
+
+    training = True
+    step = 0
+
+    forward: Callable[..., Any]
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        return self.forward(*inputs, **options)
+
+    def modules(self) -> Iterator[tuple[str, Module]]:
+        """(path, module) of this module ("") and all below it."""
+        yield "", self
+        for name, value in vars(self).items():
+            children = value if isinstance(value, list) else [value]
+            for position, child in enumerate(children):
+                if isinstance(child, Module):
+                    prefix = f"{name}.{position}" if isinstance(value, list) else name
+                    for path, module in child.modules():
+                        yield f"{prefix}.{path}".rstrip("."), module
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """(path, tensor) of everything that is trained."""
+        for path, module in self.modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Tensor) and value.requires_grad:
+                    yield f"{path}.{name}".lstrip("."), value
+
+    def parameters(self) -> list[Tensor]:
+        """Everything that is trained."""
+        return [tensor for _, tensor in self.named_parameters()]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Parameters and buffers by path; the arrays themselves, not copies."""
+        state = {path: tensor.data for path, tensor in self.named_parameters()}
+        for path, module in self.modules():
+            for name, value in vars(module).items():
+                if isinstance(value, np.ndarray):
+                    state[f"{path}.{name}".lstrip(".")] = value
+        return state
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Copy values into parameters and buffers. Names and shapes must agree; nothing is changed if they do not."""
+        own = self.state_dict()
+        if own.keys() != state.keys():
+            wrong = sorted(own.keys() ^ state.keys())
+            raise InputError(f"the saved state does not fit this model: {', '.join(wrong)} on one side only")
+        for name, array in own.items():
+            if array.shape != state[name].shape:
+                raise InputError(f"the saved {name} has shape {state[name].shape}, this model's {array.shape}")
+        for name, array in own.items():
+            array[...] = state[name]
+        for tensor in self.parameters():
+            tensor.version += 1
+
+    def train(self) -> None:
+        """Dropout drops, batch norm uses the batch's statistics."""
+        self._set("training", True)
+
+    def eval(self) -> None:
+        """Dropout passes, batch norm uses its running statistics."""
+        self._set("training", False)
+
+    def begin_step(self, step: int) -> None:
+        """Name the training step: dropout draws depend on it and on the seed alone."""
+        self._set("step", step)
+
+    def _set(self, attribute: str, value: Any) -> None:
+        for _, module in self.modules():
+            setattr(module, attribute, value)
