@@ -22,7 +22,8 @@ class FieldEmbedding(Module):
     """
 
     def __init__(
-        self, rows: int, dim: int, backend: Backend, *, seed: int, init_std: float = 0.01, zero_rows: np.ndarray | None = None
+        self, rows: int, dim: int, backend: Backend, *, seed: int, init_std: float = 0.01,
+        zero_rows: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         table = aligned_zeros((rows, dim), np.float32)
         table[...] = random.generator(seed, 1).standard_normal((rows, dim), np.float32) * np.float32(init_std)

@@ -19,10 +19,16 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_builtin
-from numba.extending import intrinsic, models, register_model, type_callable
+from numba.extending import intrinsic as numba_intrinsic
+from numba.extending import models, register_model, type_callable
 
 LINE = 64
 _I32 = ir.IntType(32)
+
+
+def intrinsic(function: Any) -> Any:
+    """Numba's decorator, whose product is called without the typing context that the function takes first."""
+    return numba_intrinsic(function)
 
 
 class Vector(types.Type):
@@ -123,7 +129,9 @@ def load(typing_context: Any, array: Any, offset: Any, left: Any) -> Any:
                 builder.store(value, result)
             with tail:
                 mask = _mask(builder, arguments[2], kind)
-                masked = _declare(builder, f"llvm.masked.load.{kind.suffix}.p0", vector, [pointer.type, _I32, mask.type, vector])
+                masked = _declare(
+                    builder, f"llvm.masked.load.{kind.suffix}.p0", vector, [pointer.type, _I32, mask.type, vector]
+                )
                 align = ir.Constant(_I32, kind.dtype.bitwidth // 8)
                 builder.store(builder.call(masked, [pointer, align, mask, _constant(vector, 0.0)]), result)
         return builder.load(result)
@@ -145,7 +153,10 @@ def store(typing_context: Any, array: Any, offset: Any, left: Any, vector: Any) 
             with tail:
                 mask = _mask(builder, arguments[2], kind)
                 masked = _declare(
-                    builder, f"llvm.masked.store.{kind.suffix}.p0", ir.VoidType(), [value.type, pointer.type, _I32, mask.type]
+                    builder,
+                    f"llvm.masked.store.{kind.suffix}.p0",
+                    ir.VoidType(),
+                    [value.type, pointer.type, _I32, mask.type],
                 )
                 builder.call(masked, [value, pointer, ir.Constant(_I32, kind.dtype.bitwidth // 8), mask])
         return context.get_dummy_value()
@@ -184,7 +195,7 @@ def _prefetch(writing: int) -> Any:
     @intrinsic
     def hint(typing_context: Any, array: Any, offset: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = _pointer(context, builder, signature, arguments, cgutils.voidptr_t.pointee)
+            pointer = _pointer(context, builder, signature, arguments, ir.IntType(8))
             llvm = _declare(builder, "llvm.prefetch.p0", ir.VoidType(), [cgutils.voidptr_t, _I32, _I32, _I32])
             builder.call(llvm, [pointer, _I32(writing), _I32(3), _I32(1)])
             return context.get_dummy_value()
