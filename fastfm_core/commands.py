@@ -89,8 +89,8 @@ def info(options: Namespace) -> None:
 def _check_train(options: Namespace) -> tuple[TrainConfig, Any]:
     """Finds whatever can be found wrong before the data are read; sets the threads; returns settings and backend."""
     config = parse_settings(options.set)
-    if options.model not in models.names():
-        raise InputError(f"--model {options.model}: choose one of {', '.join(models.names())}")
+    if options.model not in models.MODELS:
+        raise InputError(f"--model {options.model}: choose one of {', '.join(models.MODELS)}")
     _check_metrics_place(options)
     checkpoint.require_safetensors()
     if options.threads is not None:

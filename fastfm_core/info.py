@@ -53,5 +53,5 @@ def _package(name: str) -> str:
 
 
 def _cache_folder() -> str:
-    folders = [getattr(backends.get(name).module, "cache_folder", None) for name in backends.available()]
-    return ", ".join(str(folder) for folder in folders if folder) or "none"
+    modules = [backends.get(name).module for name in backends.available()]
+    return ", ".join(str(module.compilation.folder) for module in modules if hasattr(module, "compilation")) or "none"

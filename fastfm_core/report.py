@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fastfm_core import checkpoint
+from fastfm_core.backends import Backend
 from fastfm_core.errors import InputError
 from fastfm_core.train import Training
 from fastfm_core.trained import TrainedModel
@@ -22,15 +23,15 @@ WORTH_A_LINE = 0.5
 class Stopwatch:
     """Seconds by name: what was measured, and the total. Time spent compiling kernels counts as "compile" alone."""
 
-    def __init__(self, backend: Any) -> None:
-        self._compile_seconds = getattr(backend.module, "compile_seconds", lambda: 0.0)
-        self._compiled_kernels = getattr(backend.module, "compiled_kernels", lambda: 0)
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._before = backend.compile_seconds, backend.compiled_kernels
         self._started = time.perf_counter()
         self._measured: dict[str, float] = {}
 
     def clock(self) -> float:
         """Seconds since an arbitrary moment; stands still while kernels compile."""
-        return time.perf_counter() - self._compile_seconds()
+        return time.perf_counter() - self._backend.compile_seconds
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
@@ -39,21 +40,26 @@ class Stopwatch:
         self._measured[name] = self.clock() - started
 
     @property
+    def compiled(self) -> float:
+        """Seconds of compilation so far."""
+        return self._backend.compile_seconds - self._before[0]
+
+    @property
     def seconds(self) -> dict[str, float]:
         """What was measured so far, in order, with compile and total."""
         total = time.perf_counter() - self._started
-        return {"encode": 0.0, "compile": self._compile_seconds()} | self._measured | {"total": total}
+        return {"encode": 0.0, "compile": self.compiled} | self._measured | {"total": total}
 
     def compile_line(self) -> str | None:
         """What the compiler took so far, when that is worth a line."""
-        seconds = self._compile_seconds()
-        if seconds <= WORTH_A_LINE:
+        if self.compiled <= WORTH_A_LINE:
             return None
-        return f"compiled {self._compiled_kernels()} kernels in {seconds:.1f} s, cached for the next run"
+        kernels = self._backend.compiled_kernels - self._before[1]
+        return f"compiled {kernels} kernels in {self.compiled:.1f} s, cached for the next run"
 
 
 def train_metrics(
-    model: TrainedModel, backend: Any, watch: Stopwatch, training: Training, scores: dict[str, Any]
+    model: TrainedModel, backend: Backend, watch: Stopwatch, training: Training, scores: dict[str, Any]
 ) -> dict[str, Any]:
     """The metrics file of a training; ``scores`` has the parts' metrics by name."""
     rows = scores["train"]["rows"] * len(training.history)
@@ -74,7 +80,7 @@ def train_metrics(
     }
 
 
-def evaluate_metrics(model: TrainedModel, backend: Any, watch: Stopwatch, score: dict[str, Any]) -> dict[str, Any]:
+def evaluate_metrics(model: TrainedModel, backend: Backend, watch: Stopwatch, score: dict[str, Any]) -> dict[str, Any]:
     """The metrics file of an evaluation: the same names, the table as its test part."""
     return {
         "model": model.name,

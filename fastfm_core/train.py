@@ -187,7 +187,7 @@ def speed(rows: int, seconds: float) -> dict[str, float]:
 def _clip_scale(model: Any, clip_norm: float) -> float:
     if not clip_norm:
         return 1.0
-    norm = optim.gradient_norm([parameter for _, parameter in model.named_parameters()])
+    norm = optim.gradient_norm(model.parameters())
     return min(1.0, clip_norm / norm) if norm else 1.0
 
 

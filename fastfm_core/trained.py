@@ -39,7 +39,7 @@ class TrainedModel(NamedTuple):
     @property
     def parameters(self) -> int:
         """How many numbers are learned."""
-        return sum(math.prod(parameter.shape) for _, parameter in self.model.named_parameters())
+        return sum(parameter.data.size for parameter in self.model.parameters())
 
     def predict(self, columns: Table) -> np.ndarray:
         """Probabilities (predictions for regression) of a table's rows, [n] float64."""
