@@ -88,6 +88,7 @@ def fit_ours(problem: Problem, name: str, seed: int, rows: str) -> float:
 
 def fit_twin(problem: Problem, name: str, seed: int) -> float:
     """Test AUC of the PyTorch twin."""
+    torch.set_num_threads(1)  # at these batch sizes more threads only wait for each other
     torch.manual_seed(seed)
     state = build(problem, name, seed).state_dict()
     model = from_state(state, problem.encoder.fields, problem.config.dropout)
