@@ -1,20 +1,21 @@
 """The kernel contract: what every backend offers, the one authority on signatures, shapes, dtypes and formulas.
 
-Letters: B samples, F fields, D embedding dim, V table rows, N entries (ids), M = B*F slots, U distinct rows, H features.
+Letters: B samples, F fields, D dims, V table rows, N entries (ids), M = B*F slots, U distinct rows, H features,
+I raw numbers.
 
 An *entry* i is one id with a value x_i. A *slot* s is one field of one sample, s = b*F + f; it pools its entries with
 coefficients c_i into e_s. Single-id input has one entry per slot.
 
-Strides: tables, optimizer states and ``slot_grad`` may have any outer strides (the inner one is one element), ``linear``
-and row-wise states any stride, matrix operands may be transposed; so a first-order weight kept as one more float of the
-row is simply ``table[:, D]``. All other arrays are C-contiguous. Nothing is copied to make it so.
+Strides: tables, optimizer states and ``slot_grad`` may have any outer strides (the inner one is one element),
+``linear`` and row-wise states any stride, matrix operands may be transposed; so a first-order weight kept as one more
+float of the row is simply ``table[:, D]``. All other arrays are C-contiguous. Nothing is copied to make it so.
 
 Formulas: Rendle, "Factorization Machines", ICDM 2010 (the sum-square identity is his Lemma 3.1);
 Guo et al., "DeepFM", IJCAI 2017; He & Chua, "Neural Factorization Machines", SIGIR 2017 (bi-interaction).
 
 Determinism: every kernel sums in an order that depends on shapes and data alone, never on the number of threads.
 Dtypes: float32 is tuned, float64 exists everywhere (untuned); ids are int32 or int64. All float arrays of one call
-share one dtype. Backends do not check ids or shapes: ``fastfm_core.kernels`` does, and whoever builds a batch does once.
+share one dtype. Backends do not check ids or shapes: ``fastfm_core.kernels`` does, and whoever builds a batch, once.
 """
 
 from __future__ import annotations
@@ -257,7 +258,7 @@ class Kernels(Protocol):
         ...
 
     def bias_relu_dropout_backward(self, grad: Array, output: Array, rate: float) -> tuple[Array, Array]:
-        """grad [B, H] and the forward's output -> (dx [B, H], dbias [H]): an element passes grad/(1-rate) where the output is > 0.
+        """grad [B, H] and the forward's output -> (dx [B, H], dbias [H]): grad/(1-rate) passes where the output is > 0.
         rate is 0 when no dropout was applied."""
         ...
 
@@ -277,8 +278,9 @@ class Kernels(Protocol):
         ...
 
     def bce_with_logits(self, logits: Array, labels: Array, weights: Array | None) -> tuple[float, Array]:
-        """Mean over samples of weight * (softplus(z) - y z), and its gradient by z, [B]: weight (sigmoid(z) - y) / mass,
-        where mass is the sum of the weights (B without them). A batch without mass has loss 0 and gradient 0."""
+        """Mean over samples of weight * (softplus(z) - y z), and its gradient by z, [B]:
+        weight (sigmoid(z) - y) / mass, where mass is the sum of the weights (B without them).
+        A batch without mass has loss 0 and gradient 0."""
         ...
 
     def mean_squared_error(self, predictions: Array, labels: Array, weights: Array | None) -> tuple[float, Array]:

@@ -1,4 +1,4 @@
-"""The tape: tensors, functions, an iterative backward pass and lazy row gradients, small enough to read in one sitting."""
+"""The tape: tensors, functions, an iterative backward pass, lazy row gradients; made to be read in one sitting."""
 
 from fastfm_core.autograd.function import Context, Function
 from fastfm_core.autograd.gradcheck import gradcheck

@@ -1,8 +1,8 @@
 """Function: one differentiable operation, and the context that an application of it leaves on the tape.
 
 ``forward(context, *inputs, **options)`` sees arrays where ``apply`` was given tensors, keeps what backward will want in
-``context.saved`` and returns an array or a tuple of arrays (None allowed). ``backward(context, *grads)`` gets a gradient
-for each output (None where none arrived) and returns one for each positional input, None where there is none to pass on.
+``context.saved`` and returns an array or a tuple of arrays (None allowed). ``backward(context, *grads)`` gets one
+gradient for each output (None where none arrived) and returns one for each positional input (None where there is none).
 """
 
 from __future__ import annotations
@@ -48,10 +48,8 @@ class Function:
         arrays = result if isinstance(result, tuple) else (result,)
         context.outputs = len(arrays)
         recorded = recording() and any(context.needs)
-        outputs: list[Tensor | None] = []
-        for index, array in enumerate(arrays):
-            tensor = None if array is None else Tensor(array, context.backend, requires_grad=recorded)
+        outputs = tuple(x if x is None else Tensor(x, context.backend, requires_grad=recorded) for x in arrays)
+        for index, tensor in enumerate(outputs):
             if tensor is not None and recorded:
                 tensor.node, tensor.index = context, index
-            outputs.append(tensor)
-        return tuple(outputs) if isinstance(result, tuple) else outputs[0]
+        return outputs if isinstance(result, tuple) else outputs[0]

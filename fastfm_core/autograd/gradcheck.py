@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from fastfm_core.autograd.engine import backward
 from fastfm_core.autograd.row_gradient import RowGradient
 from fastfm_core.autograd.tensor import Tensor
 
 
 def gradcheck(
-    function: Callable[..., Any], inputs: Sequence[Tensor], *, seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6
-) -> None:
+    function: Callable[..., Any], inputs: Sequence[Tensor], *, seed: int = 0, step: float = 1e-6,
+    tolerance: float = 1e-6,
+) -> None:  # fmt: skip
     """Raise AssertionError unless the derivative of a random projection of ``function(*inputs)`` is right.
 
     inputs     float64 tensors; those that require a gradient are moved, each along a random direction u
@@ -24,8 +26,7 @@ def gradcheck(
     weights = [random.standard_normal(y.data.shape) for y in _outputs(function, inputs)]
     for tensor in inputs:
         tensor.grad = None
-    for output, weight in zip(_outputs(function, inputs), weights, strict=True):
-        output.backward(weight)
+    backward(_outputs(function, inputs), weights)
     for position, tensor in enumerate(inputs):
         if not tensor.requires_grad:
             continue

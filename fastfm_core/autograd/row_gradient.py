@@ -29,16 +29,16 @@ class RowGradient:
 
     def __add__(self, other: Any) -> Any:
         """More parts for another lazy gradient of the table; an array for an array."""
-        if isinstance(other, RowGradient):
-            self._check()
-            other._check()
-            return RowGradient(self.table, self.parts + other.parts)
-        return self.dense() + other
+        if not isinstance(other, RowGradient):
+            return self.dense() + other
+        self._check()
+        other._check()
+        return RowGradient(self.table, self.parts + other.parts)
 
     __radd__ = __add__
 
     def combined(self) -> tuple[RowPlan, RowSource]:
-        """One plan and source for the update kernels: one part as it is, several summed over the union of their rows."""
+        """One plan and source for update kernels: a single part as it is, several summed over their rows' union."""
         self._check()
         if len(self.parts) == 1:
             return self.parts[0]

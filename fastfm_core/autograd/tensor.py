@@ -41,14 +41,13 @@ class Tensor:
         """Add d(self)/d(leaf), weighted by ``gradient`` (1 without it), to the grad of every leaf that asks for one."""
         from fastfm_core.autograd.engine import backward
 
-        backward(self, np.ones_like(self.data) if gradient is None else gradient)
+        backward([self], [np.ones_like(self.data) if gradient is None else gradient])
 
 
 @contextmanager
 def no_grad() -> Iterator[None]:
     """Within this block operations record nothing; the setting is the thread's own."""
-    before = recording()
-    _state.recording = False
+    before, _state.recording = recording(), False
     try:
         yield
     finally:

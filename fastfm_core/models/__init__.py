@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from fastfm_core.models.deepfm import DeepFM
 from fastfm_core.models.fm import FM
 from fastfm_core.models.lr import LR
 
-MODELS: dict[str, type[Model]] = {"lr": LR, "fm": FM, "deepfm": DeepFM}
+MODELS: dict[str, Callable[..., Model]] = {"lr": LR, "fm": FM, "deepfm": DeepFM}
 
 
 def build(

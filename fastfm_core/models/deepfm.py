@@ -28,10 +28,9 @@ class DeepFM(Model):
         self.backend = backend
         self.embedding = FieldEmbedding(
             shape.rows, dim, backend, seed=seed, init_std=init_std, zero_rows=shape.zero_rows
-        )  # fmt: skip
-        self.mlp = MLP(
-            shape.fields * dim + shape.dense, hidden, backend, seed=seed, dropout=dropout, batch_norm=batch_norm
-        )  # fmt: skip
+        )
+        width = shape.fields * dim + shape.dense
+        self.mlp = MLP(width, hidden, backend, seed=seed, dropout=dropout, batch_norm=batch_norm)
         self.bias = parameter(np.array([shape.bias]), backend)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -19,13 +19,11 @@ from fastfm_core.nn import FieldEmbedding, parameter
 class FM(Model):
     """First and second order; raw numbers take no part."""
 
-    def __init__(
-        self, shape: Shape, backend: Backend, *, dim: int = 16, init_std: float = 0.01, seed: int = 0
-    ) -> None:  # fmt: skip
+    def __init__(self, shape: Shape, backend: Backend, *, dim: int = 16, init_std: float = 0.01, seed: int = 0) -> None:
         self.backend = backend
         self.embedding = FieldEmbedding(
             shape.rows, dim, backend, seed=seed, init_std=init_std, zero_rows=shape.zero_rows
-        )  # fmt: skip
+        )
         self.bias = parameter(np.array([shape.bias]), backend)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -21,8 +21,11 @@ class FieldEmbedding(Module):
     zero_rows  [k] row numbers that start at 0 instead: the unknown rows
     """
 
+    tables = ("table", "linear")
+
     def __init__(
-        self, rows: int, dim: int, backend: Backend, *, seed: int, init_std: float = 0.01, zero_rows: np.ndarray | None = None
+        self, rows: int, dim: int, backend: Backend, *, seed: int, init_std: float = 0.01,
+        zero_rows: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         table = aligned_zeros((rows, dim), np.float32)
         table[...] = random.generator(seed, 1).standard_normal((rows, dim), np.float32) * np.float32(init_std)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,7 +36,7 @@ class Linear(Module):
 
 
 class BatchNorm(Module):
-    """Batch normalization with running statistics: running = (1 - momentum) running + momentum batch, variance unbiased."""
+    """Batch normalization; running = (1 - momentum) running + momentum batch, with the unbiased variance."""
 
     def __init__(self, features: int, backend: Backend, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
         self.gamma = parameter(np.ones(features), backend)
@@ -52,7 +53,9 @@ class BatchNorm(Module):
         out, mean, variance = ops.batch_norm(x, self.gamma, self.beta, self.eps)
         count = len(x.data)
         self.running_mean += np.float32(self.momentum) * (mean - self.running_mean)
-        self.running_variance += np.float32(self.momentum) * (variance * (count / max(count - 1, 1)) - self.running_variance)
+        self.running_variance += np.float32(self.momentum) * (
+            variance * (count / max(count - 1, 1)) - self.running_variance
+        )
         return out
 
 
@@ -82,10 +85,14 @@ class MLP(Module):
     """
 
     def __init__(
-        self, inputs: int, hidden: Sequence[int], backend: Backend, *, seed: int, dropout: float = 0.0, batch_norm: bool = False
+        self, inputs: int, hidden: Sequence[int], backend: Backend, *, seed: int, dropout: float = 0.0,
+        batch_norm: bool = False,
     ) -> None:  # fmt: skip
         widths = [inputs, *hidden]
-        self.layers = [Linear(*pair, backend, seed=seed, layer=n) for n, pair in enumerate(zip(widths, hidden, strict=False))]
+        self.layers = [
+            Linear(inputs, outputs, backend, seed=seed, layer=n)
+            for n, (inputs, outputs) in enumerate(itertools.pairwise(widths))
+        ]
         self.norms = [BatchNorm(width, backend) for width in hidden] if batch_norm else []
         self.drops = [Dropout(dropout, seed=seed, layer=n) for n in range(len(hidden))]
         self.head = Linear(widths[-1], 1, backend, seed=seed, layer=len(hidden))

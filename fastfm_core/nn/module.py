@@ -12,11 +12,15 @@ from fastfm_core.errors import InputError
 
 
 class Module:
-    """Base of layers and models. A Tensor attribute that requires a gradient is a parameter, an array is a buffer (saved
-    but not trained), a Module or a list of them is a submodule. ``training`` and ``step`` are set on all of them."""
+    """Base of layers and models.
+
+    A Tensor attribute that requires a gradient is a parameter, an array is a buffer (saved but not trained), a Module
+    or a list of Modules is below it. ``training`` and ``step`` are set on a module and all below it.
+    """
 
     training = True
     step = 0
+    tables: tuple[str, ...] = ()  # names of its own parameters that are looked up by row
 
     forward: Callable[..., Any]
 

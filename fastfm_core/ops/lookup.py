@@ -90,7 +90,8 @@ class _EmbeddingFM(Function):
         context: Context, first_grad: np.ndarray | None, pair_grad: np.ndarray | None, deep_grad: np.ndarray | None
     ) -> tuple[Any, ...]:
         table, linear, _ = context.inputs
-        kernels, (entries, plan, out, pooled) = context.backend, context.saved
+        kernels: Any = context.backend
+        entries, plan, out, pooled = context.saved
         samples, fields, dim = entries.samples, entries.fields, table.data.shape[1]
         plain = _source(kernels, entries, table.data.dtype)
         source, first = plain._replace(winners=out.winners), plain._replace(winners=out.linear_winners)
@@ -101,15 +102,15 @@ class _EmbeddingFM(Function):
             source = source._replace(slot_grad=deep_grad[:, : fields * dim].reshape(samples, fields, dim))
         if first_grad is not None:
             first = first._replace(slot_grad=np.broadcast_to(first_grad[:, None, None], (samples, fields, 1)))
-        if plan is None and (context.needs[0] or context.needs[1]):
-            plan = kernels.plan_rows(entries.ids, len(table.data))
-        by_values = None
+        by_table = by_linear = by_values = None
+        if context.needs[0] or context.needs[1]:
+            plan = plan or kernels.plan_rows(entries.ids, len(table.data))
+            by_table = RowGradient(table, [(plan, source)]) if context.needs[0] else None
+            by_linear = RowGradient(linear, [(plan, first)]) if context.needs[1] else None
         if context.needs[2]:
             by_values = kernels.value_gradient(table.data, entries, source)
             if linear is not None:
                 by_values = by_values + kernels.value_gradient(linear.data[:, None], entries, first)
-        by_table = RowGradient(table, [(plan, source)]) if context.needs[0] else None
-        by_linear = RowGradient(linear, [(plan, first)]) if context.needs[1] else None
         return by_table, by_linear, by_values
 
 

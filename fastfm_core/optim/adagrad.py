@@ -1,5 +1,7 @@
-"""Adagrad (Duchi et al., JMLR 2011), and its row-wise form with one accumulator a row. Both lazy paths without l2 are the
-dense rules: a row without gradient would not move."""
+"""Adagrad (Duchi et al., JMLR 2011), and its row-wise form with one accumulator a row.
+
+Both lazy row paths without l2 are the dense rules: a row without gradient would not move.
+"""
 
 from __future__ import annotations
 

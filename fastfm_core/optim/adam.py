@@ -17,7 +17,13 @@ class Adam(Optimizer):
     states = ("moment1", "moment2")
 
     def __init__(
-        self, parameters: dict[str, Tensor], *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, **options: Any
+        self,
+        parameters: dict[str, Tensor],
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        **options: Any,
     ) -> None:
         self.beta1 = beta1
         self.beta2 = beta2

@@ -1,9 +1,9 @@
 """Optimizer: what all optimizers share. Dense and row gradients go through the same update kernels, side by side.
 
-A dense gradient is a row gradient whose plan names every row, so a rule is written once. With ``rows="lazy"`` a looked-up
-table is updated on the rows of the batch alone, in one fused pass over their lazy gradient: rows outside the batch keep
-weights and state. For SGD and Adagrad without l2 that is what the dense rule does; for Adam, and for l2, it is not (they
-would move untouched rows too). ``rows="dense"`` builds the full gradient of every table and applies the dense rule.
+A dense gradient is a row gradient whose plan names every row, so a rule is written once. With ``rows="lazy"`` a table
+is updated on the rows of the batch alone, in one fused pass over their lazy gradient: rows outside the batch keep
+weights and state. For SGD and Adagrad without l2 that is what the dense rule does; for Adam, and for l2, it is not
+(they would move untouched rows too). ``rows="dense"`` builds every table's full gradient and applies the dense rule.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Optimizer:
 
     parameters     tensors by name
     lr             step size, may be changed between steps
-    embedding_l2   lambda: adds (lambda/2)|w|^2 of the tables to the loss. Exact with rows="dense"; with rows="lazy" only
-                   the rows of the batch feel it
+    embedding_l2   lambda: adds (lambda/2)|w|^2 of the tables to the loss. Exact with rows="dense"; with rows="lazy"
+                   only the rows of the batch feel it
     tables         names of the parameters that embedding_l2 and ``rows`` are about
     """
 
-    states: tuple[str, ...] = ()  # arrays of the parameter's shape kept for each parameter, all starting at initial_state
-    initial_state = 0.0
+    states: tuple[str, ...] = ()  # names of the arrays of a parameter's shape that are kept for it
+    initial_state = 0.0  # where they start
 
     def __init__(
         self, parameters: dict[str, Tensor], *, lr: float, embedding_l2: float = 0.0,

@@ -101,7 +101,7 @@ def _drop(x: np.ndarray, out: np.ndarray, rate: float, key: DropoutKey) -> None:
     flat, kept = x.reshape(-1), out.reshape(-1)
     threshold, scale = np.uint64(random.keep_threshold(rate)), x.dtype.type(1.0 / (1.0 - rate))
     seed = np.uint64(key.seed & 0xFFFFFFFFFFFFFFFF)
-    arguments = (flat, kept, threshold, scale, seed, np.uint64(key.step), np.uint64(key.layer))
+    arguments = (flat, kept, threshold, scale, seed, np.uint64(key.step & 0xFFFFFFFF), np.uint64(key.layer))
     ranges(_drop_blocks, (len(flat) + 3) // 4, 64, *arguments)
 
 

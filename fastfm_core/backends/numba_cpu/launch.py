@@ -1,7 +1,7 @@
 """What kernels share around their calls: scratch memory, cutting work into pieces, and absent arrays.
 
-An absent optional array is passed as an empty one of the same type, so that a kernel is compiled once, not once for each
-combination; kernels ask ``array.size``. Pieces are cut by the amount of work, so small calls run inline.
+An absent optional array is passed as an empty one of the same type, so that a kernel is compiled once and not once for
+each combination; kernels ask ``array.size``. Pieces are cut by the amount of work, so small calls run inline.
 """
 
 from __future__ import annotations

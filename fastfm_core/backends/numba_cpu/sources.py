@@ -261,7 +261,8 @@ def _materialize(low: Any, high: Any, table: Any, source: Any, out: Any) -> None
     for u in range(low, high):
         request_row(table, parts, u)
         sum_row(table, parts, u, scratch)
-        out[u] = scratch
+        for d in range(len(scratch)):
+            out[u, d] = scratch[d]
 
 
 @kernel
@@ -282,7 +283,9 @@ def _value_gradient(low: Any, high: Any, table: Any, ids: Any, source: Any, fact
     for i in range(low, high):
         row = np.int64(ids[i]) * (table.strides[0] // table.itemsize)
         slot = _slot(parts, i)
-        product = _winner_product(table, parts, row, slot, i) if parts.has_winners else _product(table, parts, row, slot, i)
+        product = (
+            _winner_product(table, parts, row, slot, i) if parts.has_winners else _product(table, parts, row, slot, i)
+        )
         out[i] = product * factors[i] if factors.size else product
 
 

@@ -1,0 +1,176 @@
+"""The public raw kernels: ``fastfm_core.kernels.<name>(...)`` for every kernel of ``fastfm_core.contract``.
+
+Arrays in, arrays out. Each call checks its arguments against the contract, picks the backend and hands over:
+
+    pair = kernels.fm_interaction(fields)                              # the fastest backend that can run here
+    rows = kernels.embedding_gather(table, ids, backend="reference")   # or a named one
+    out = kernels.embedding_bag(table, entries, check=False)           # ids and shapes were checked elsewhere
+
+NumPy arrays are taken as they are, other CPU arrays through DLPack without a copy. Nothing is copied to make it fit: an
+array that has to be C-contiguous and is not is refused by name. Errors are ``InputError``, one line.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastfm_core import backends
+from fastfm_core.contract import KERNELS, POOLINGS, Entries, Kernels, RowPlan, RowSource
+from fastfm_core.errors import InputError
+
+# Shapes by the contract's letters; equal letters of one call must be equal numbers. "*" is any shape.
+_SHAPES: dict[str, dict[str, str]] = {
+    "embedding_gather": {"table": "VD", "ids": "*"},
+    "embedding_bag": {"table": "VD"},
+    "embedding_fm": {"table": "VD", "linear": "V", "dense": "BI"},
+    "value_gradient": {"table": "VD"},
+    "fm_interaction": {"fields": "BFD"},
+    "fm_interaction_backward": {"grad": "B", "fields": "BFD"},
+    "bi_interaction": {"fields": "BFD"},
+    "bi_interaction_backward": {"grad": "BD", "fields": "BFD"},
+    "plan_rows": {"ids": "N"},
+    "materialize_rows": {"table": "VD"},
+    "row_gradient_norm2": {"table": "VD"},
+    "update_rows_sgd_": {"table": "VD"},
+    "update_rows_adagrad_": {"table": "VD", "accumulator": "VD"},
+    "update_rows_rowwise_adagrad_": {"table": "VD", "accumulator": "V"},
+    "update_rows_adam_": {"table": "VD", "moment1": "VD", "moment2": "VD"},
+    "matmul": {"left": "MK", "right": "KN", "out": "MN"},
+    "bias_relu_dropout_": {"x": "BH", "bias": "H"},
+    "bias_relu_dropout_backward": {"grad": "BH", "output": "BH"},
+    "dropout": {"x": "*"},
+    "batch_norm": {"x": "BH", "gamma": "H", "beta": "H"},
+    "batch_norm_backward": {"grad": "BH", "x": "BH", "gamma": "H", "mean": "H", "variance": "H"},
+    "bce_with_logits": {"logits": "B", "labels": "B", "weights": "B"},
+    "mean_squared_error": {"predictions": "B", "labels": "B", "weights": "B"},
+}
+_SOURCE_SHAPES = {
+    "entry_slots": "N", "coefficients": "N", "pair_grad": "B", "sums": "BD", "slot_values": "MD", "slot_grad": "BFD",
+    "winners": "MD",
+}  # fmt: skip
+_ANY_OUTER_STRIDE = {"table", "accumulator", "moment1", "moment2", "slot_grad", "linear", "left", "right"}
+_INTEGERS = {"ids", "entry_slots", "winners"}
+
+
+def _public(name: str) -> Callable[..., Any]:
+    contract = getattr(Kernels, name)
+    signature = inspect.signature(contract)
+    signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+
+    @functools.wraps(contract)
+    def kernel(*positional: Any, backend: str = "auto", check: bool = True, **named: Any) -> Any:
+        arguments = signature.bind(*positional, **named).arguments
+        arguments = {key: _as_numpy(value) for key, value in arguments.items()}
+        if check:
+            _check(name, arguments)
+        return getattr(backends.get(backend), name)(**arguments)
+
+    kernel.__signature__ = signature  # type: ignore[attr-defined]
+    return kernel
+
+
+def _as_numpy(value: Any) -> Any:
+    if isinstance(value, (Entries, RowPlan, RowSource)):
+        return type(value)(*map(_as_numpy, value))
+    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
+        return np.from_dlpack(value)
+    return value
+
+
+def _check(name: str, arguments: dict[str, Any]) -> None:
+    sizes: dict[str, int] = {}
+    dtypes: dict[Any, str] = {}
+    entries, source, plan = (arguments.get(key) for key in ("entries", "source", "plan"))
+    if entries is not None:
+        _check_entries(entries, dtypes)
+        sizes |= {"N": len(entries.ids), "M": entries.slots, "B": entries.samples}
+    shapes = {key: (letters, arguments.get(key)) for key, letters in _SHAPES.get(name, {}).items()}
+    if source is not None:
+        if source.fields < 1:
+            raise InputError(f"source.fields must be at least 1, got {source.fields}")
+        sizes |= {"F": source.fields}
+        shapes |= {key: (letters, getattr(source, key)) for key, letters in _SOURCE_SHAPES.items()}
+    if plan is not None:
+        sizes |= {"N": len(plan.order)}
+    for key, (letters, array) in shapes.items():
+        if array is not None:
+            _check_array(key, letters, array, sizes, dtypes)
+    if len(dtypes) > 1:
+        raise InputError(
+            f"{name}: all float arrays need one dtype, got {', '.join(f'{v} {k}' for k, v in dtypes.items())}"
+        )
+    rows = arguments.get("table_rows", sizes.get("V"))
+    for label, ids in (
+        ("ids", arguments.get("ids")),
+        ("entries.ids", entries and entries.ids),
+        ("plan.rows", plan and plan.rows),
+    ):
+        if ids is not None and rows is not None:
+            check_ids(ids, rows, label)
+
+
+def _check_array(name: str, letters: str, array: Any, sizes: dict[str, int], dtypes: dict[Any, str]) -> None:
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{name} must be an array, got {type(array).__name__}")
+    if name in _INTEGERS:
+        if array.dtype not in (np.int32, np.int64):
+            raise InputError(f"{name} must be int32 or int64, got {array.dtype}")
+    elif array.dtype in (np.float32, np.float64):
+        dtypes.setdefault(array.dtype, name)
+    else:
+        raise InputError(f"{name} must be float32 or float64, got {array.dtype}")
+    if letters != "*":
+        if array.ndim != len(letters):
+            raise InputError(f"{name} must have shape [{', '.join(letters)}], got {array.shape}")
+        for letter, size in zip(letters, array.shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise InputError(
+                    f"{name} has {letter} = {size}, but {letter} is {sizes[letter]} elsewhere in this call"
+                )
+    if name not in _ANY_OUTER_STRIDE and not array.flags.c_contiguous:
+        raise InputError(f"{name} must be C-contiguous; pass np.ascontiguousarray({name})")
+    if name in _ANY_OUTER_STRIDE and len(letters) > 1 and array.size and not _inner_contiguous(name, array):
+        raise InputError(f"{name} must have an inner stride of one element; pass np.ascontiguousarray({name})")
+
+
+def _inner_contiguous(name: str, array: np.ndarray) -> bool:
+    if array.shape[-1] == 1 or array.strides[-1] == array.itemsize:
+        return True
+    return name in ("left", "right") and array.strides[0] == array.itemsize
+
+
+def _check_entries(entries: Entries, dtypes: dict[Any, str]) -> None:
+    ids, fields, offsets, values, pooling = entries
+    _check_array("ids", "N", ids, {}, {})
+    if pooling not in POOLINGS:
+        raise InputError(f"unknown pooling {pooling!r}; known: {', '.join(POOLINGS)}")
+    if fields < 1 or (pooling == "none" and fields != 1):
+        raise InputError(
+            f"entries.fields must be {'1 under pooling none' if pooling == 'none' else 'at least 1'}, got {fields}"
+        )
+    if offsets is not None:
+        if offsets.dtype != np.int64 or offsets.ndim != 1 or len(offsets) < 1:
+            raise InputError(f"offsets must be int64 [M+1], got {offsets.dtype} {offsets.shape}")
+        if offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
+            raise InputError(f"offsets must rise from 0 to the number of ids, {len(ids)}")
+    if entries.slots % fields:
+        raise InputError(f"{entries.slots} slots cannot be {fields} fields of whole samples")
+    if values is not None:
+        _check_array("values", "N", values, {"N": len(ids)}, dtypes)
+
+
+def check_ids(ids: np.ndarray, rows: int, name: str = "ids") -> None:
+    """Raise InputError naming the first id outside 0..rows-1 and its position."""
+    if ids.size and (ids.min() < 0 or ids.max() >= rows):
+        flat = ids.reshape(-1)
+        position = int(np.argmax((flat < 0) | (flat >= rows)))
+        raise InputError(f"{name}[{position}] is {flat[position]}, outside the table's rows 0..{rows - 1}")
+
+
+globals().update({name: _public(name) for name in KERNELS})
+__all__ = [*KERNELS, "check_ids"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,0 +1,122 @@
+"""The raw API: what it refuses and in which words, what it passes on unchanged."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastfm_core as ff
+from fastfm_core.contract import KERNELS, Entries, Kernels, RowSource
+from fastfm_core.errors import BackendUnavailable, InputError
+
+TABLE = np.arange(12, dtype=np.float32).reshape(4, 3)
+IDS = np.array([0, 3, 3, 1], np.int32)
+BOTH = pytest.mark.parametrize("backend", ["reference", "numba"])
+
+
+def test_every_kernel_is_public_with_the_contracts_signature_and_words() -> None:
+    for name in KERNELS:
+        expected = list(inspect.signature(getattr(Kernels, name)).parameters)[1:]
+        assert list(inspect.signature(getattr(ff.kernels, name)).parameters) == expected
+        assert getattr(ff.kernels, name).__doc__ == getattr(Kernels, name).__doc__
+
+
+@BOTH
+@pytest.mark.parametrize(("bad", "position"), [(-1, 2), (4, 2), (2**31 - 1, 2)])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_ids_outside_the_table_are_named(backend: str, bad: int, position: int, dtype: Any) -> None:
+    ids = np.array([0, 3, bad, 1], dtype)
+    entries = Entries(ids, 2)
+    calls: list[Any] = [
+        lambda: ff.kernels.embedding_gather(TABLE, ids, backend=backend),
+        lambda: ff.kernels.embedding_bag(TABLE, entries, backend=backend),
+        lambda: ff.kernels.embedding_fm(TABLE, None, entries, None, deep=False, backend=backend),
+        lambda: ff.kernels.plan_rows(ids, 4, backend=backend),
+        lambda: ff.kernels.value_gradient(TABLE, entries, RowSource(2), backend=backend),
+    ]
+    for call in calls:
+        with pytest.raises(InputError, match=rf"ids\[{position}\] is {bad}, outside the table's rows 0\.\.3"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ff.kernels.embedding_gather(TABLE, IDS.astype(np.uint32)), "ids must be int32 or int64, got uint32"),
+        (lambda: ff.kernels.embedding_gather(TABLE.astype(np.int64), IDS), "table must be float32 or float64"),
+        (lambda: ff.kernels.embedding_gather(TABLE[0], IDS), r"table must have shape \[V, D\]"),
+        (lambda: ff.kernels.embedding_gather(TABLE[:, ::2], IDS), "table must have an inner stride of one element"),
+        (lambda: ff.kernels.embedding_gather(TABLE, IDS[::2]), "ids must be C-contiguous; pass np.ascontiguousarray"),
+        (lambda: ff.kernels.embedding_gather(TABLE.tolist(), IDS), "table must be an array, got list"),
+        (lambda: ff.kernels.embedding_bag(TABLE, Entries(IDS, 3)), "4 slots cannot be 3 fields of whole samples"),
+        (lambda: ff.kernels.embedding_bag(TABLE, Entries(IDS, 0)), "entries.fields must be at least 1"),
+        (lambda: ff.kernels.embedding_bag(TABLE, Entries(IDS, 1, pooling="median")), "unknown pooling 'median'"),
+        (lambda: ff.kernels.embedding_bag(TABLE, Entries(IDS, 1, np.array([0, 3]))), "offsets must rise from 0 to"),
+        (lambda: ff.kernels.embedding_bag(TABLE, Entries(IDS, 1, np.array([0, 3, 1, 4]))), "offsets must rise"),
+        (lambda: ff.kernels.embedding_bag(TABLE, Entries(IDS, 1, values=np.ones(3, np.float32))), "values has N = 3"),
+        (lambda: ff.kernels.embedding_bag(TABLE, Entries(IDS, 1, values=np.ones(4))), "one dtype"),
+        (lambda: ff.kernels.embedding_bag(TABLE, Entries(IDS, 1, np.array([0, 4]), pooling="none")), "none"),
+        (lambda: ff.kernels.embedding_fm(TABLE, np.ones(3, np.float32), Entries(IDS, 2), None, deep=False), "V = 3"),
+        (lambda: ff.kernels.fm_interaction_backward(np.ones(2), np.ones((3, 2, 4))), "B is 2 elsewhere"),
+        (lambda: ff.kernels.matmul(np.ones((2, 3)), np.ones((2, 3))), "right has K = 2"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(call: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+@BOTH
+def test_strided_tables_and_states_are_taken_as_they_are(backend: str) -> None:
+    wide = np.ones((4, 8), np.float32)
+    table, accumulator = wide[:, :3], wide[:, 4:7]
+    plan = ff.kernels.plan_rows(IDS, 4, backend=backend)
+    source = RowSource(2, slot_grad=np.ones((2, 2, 3), np.float32))
+    ff.kernels.update_rows_adagrad_(table, accumulator, plan, source, lr=0.5, backend=backend)
+    moved = 1 - 0.5 / np.sqrt(2)
+    expected = np.array([[moved, 2], [moved, 2], [1, 1], [1 - 0.5 * 2 / np.sqrt(5), 5]], np.float32)
+    np.testing.assert_allclose(wide[:, [0, 4]], expected, rtol=1e-6)
+    assert (wide[:, [3, 7]] == 1).all()
+
+
+@BOTH
+def test_read_only_inputs_are_taken(backend: str) -> None:
+    table, ids = TABLE.copy(), IDS.copy()
+    table.flags.writeable = ids.flags.writeable = False
+    np.testing.assert_array_equal(ff.kernels.embedding_gather(table, ids, backend=backend), TABLE[IDS])
+
+
+def test_other_cpu_arrays_come_through_dlpack_without_a_copy() -> None:
+    class Foreign:
+        def __init__(self, array: np.ndarray) -> None:
+            self.array = array
+
+        def __dlpack__(self, **options: Any) -> Any:
+            return self.array.__dlpack__(**options)
+
+        def __dlpack_device__(self) -> Any:
+            return self.array.__dlpack_device__()
+
+    table = np.zeros((4, 3), np.float32)
+    plan = ff.kernels.plan_rows(IDS, 4)
+    source = RowSource(2, slot_grad=np.ones((2, 2, 3), np.float32))
+    ff.kernels.update_rows_sgd_(Foreign(table), plan, source, lr=1.0)
+    assert table[3, 0] == -2
+
+
+def test_unchecked_calls_skip_the_checks_and_unknown_backends_are_refused() -> None:
+    assert len(ff.kernels.embedding_gather(TABLE, IDS[::2], check=False)) == 2
+    with pytest.raises(InputError, match="unknown backend 'tpu'; known: reference, numba"):
+        ff.kernels.embedding_gather(TABLE, IDS, backend="tpu")
+
+
+def test_a_backend_that_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ff.backends._NEEDS, "numba", "a_package_that_is_absent")
+    assert ff.backends.available() == ["reference"]
+    for name in ("numba", "auto"):
+        with pytest.raises(BackendUnavailable, match="'a_package_that_is_absent' is not installed"):
+            ff.backends.get(name)
