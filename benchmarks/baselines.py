@@ -10,7 +10,6 @@ from scipy.sparse import csr_matrix
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from splits import Parts
 
 
 def one_hot(ids: np.ndarray, rows: int) -> csr_matrix:
@@ -20,8 +19,11 @@ def one_hot(ids: np.ndarray, rows: int) -> csr_matrix:
     return csr_matrix((np.ones(ids.size, np.float32), ids.reshape(-1), starts), shape=(samples, rows))
 
 
-def baseline_auc(name: str, ids: np.ndarray, rows: int, labels: np.ndarray, parts: Parts, seed: int) -> float:
-    """Test AUC of the model trained on the train part; the validation part is not used."""
+def baseline_auc(
+    name: str, ids: np.ndarray, rows: int, labels: np.ndarray, parts: tuple[np.ndarray, ...], seed: int
+) -> float:
+    """Test AUC of the model trained on the first of three parts of row numbers; the second is not used."""
+    train, _, test = parts
     features = one_hot(ids, rows)
     if name == "logistic regression":
         model = LogisticRegression(max_iter=2000)
@@ -35,8 +37,8 @@ def baseline_auc(name: str, ids: np.ndarray, rows: int, labels: np.ndarray, part
         model = ExtraTreesClassifier(n_estimators=300, min_samples_leaf=2, n_jobs=2, random_state=seed)
     else:
         raise ValueError(f"no baseline named {name}")
-    model.fit(features[parts.train], labels[parts.train])
-    return float(roc_auc_score(labels[parts.test], model.predict_proba(features[parts.test])[:, 1]))
+    model.fit(features[train], labels[train])
+    return float(roc_auc_score(labels[test], model.predict_proba(features[test])[:, 1]))
 
 
 BASELINES = ("logistic regression", "boosted trees", "extra trees")

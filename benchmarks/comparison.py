@@ -16,16 +16,16 @@ import math
 import statistics
 import tempfile
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from fastfm_core.config import TrainConfig
-from fastfm_core.trained import build_model
 
-from fastfm_core import backends, optim, train
+from fastfm_core import backends, models, optim, train
+from fastfm_core.config import TrainConfig
 from fastfm_core.data import Batches, Encoder, Schema
 from fastfm_core.data.columns import Table
+from fastfm_core.models import Model
 from machine import print_table
 from twin import torch_fit
 from twin.torch_model import from_state
@@ -56,11 +56,24 @@ def prepare(table: Table, labels: np.ndarray, schema: Schema, parts: Parts, conf
     return Problem(encoder, labels[parts[0]], training, valid, test, config)
 
 
-def build(problem: Problem, name: str, seed: int) -> Any:
+def build(problem: Problem, name: str, seed: int) -> Model:
     """A freshly initialised model of the package."""
+    config, encoder = problem.config, problem.encoder
     rate = float(problem.labels.mean())
-    bias = math.log(rate / (1 - rate))
-    return build_model(name, problem.encoder, problem.config, backends.get(), seed=seed, bias=bias)
+    return models.build(
+        name,
+        rows=encoder.rows,
+        fields=encoder.fields,
+        dense=encoder.dense,
+        backend=backends.get(),
+        seed=seed,
+        bias=math.log(rate / (1 - rate)),
+        zero_rows=encoder.zero_rows,
+        dim=config.dim,
+        hidden=config.hidden,
+        dropout=config.dropout,
+        init_std=config.init_std,
+    )
 
 
 def fit_ours(problem: Problem, name: str, seed: int, rows: str) -> float:
@@ -75,6 +88,7 @@ def fit_ours(problem: Problem, name: str, seed: int, rows: str) -> float:
 
 def fit_twin(problem: Problem, name: str, seed: int) -> float:
     """Test AUC of the PyTorch twin."""
+    torch.set_num_threads(1)  # at these batch sizes more threads only wait for each other
     torch.manual_seed(seed)
     state = build(problem, name, seed).state_dict()
     model = from_state(state, problem.encoder.fields, problem.config.dropout)

@@ -14,12 +14,16 @@ from collections.abc import Iterator
 import numpy as np
 
 import ceilings
-from fastfm_core import models, optim, train
+from fastfm_core import backends, models, optim, train
 from fastfm_core.backends.memory import aligned_zeros
 from fastfm_core.contract import Batch
 from fastfm_core.data import Batches, Encoded
+from fastfm_core.models import Model
+from fastfm_core.optim import Adagrad, Adam
 from timing import serve
 from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, click_log
+
+GATHERED = 16
 
 
 def endless_batches(log: ClickLog) -> Iterator[Batch]:
@@ -30,14 +34,33 @@ def endless_batches(log: ClickLog) -> Iterator[Batch]:
     return itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
 
 
+class BothOptimizers:
+    """Adagrad on the rows, Adam on the rest, as one optimizer."""
+
+    def __init__(self, model: Model) -> None:
+        tables = optim.tables_of(model)
+        named = dict(model.named_parameters())
+        rows = {name: tensor for name, tensor in named.items() if name in tables}
+        rest = {name: tensor for name, tensor in named.items() if name not in tables}
+        self.parts = (Adagrad(rows, lr=0.05, initial_accumulator=0.1, tables=tables), Adam(rest, lr=1e-3))
+
+    def zero_grad(self) -> None:
+        for part in self.parts:
+            part.zero_grad()
+
+    def step(self, grad_scale: float = 1.0) -> None:
+        for part in self.parts:
+            part.step(grad_scale)
+
+
 class OurStep:
     """One call is one step: batch assembly, row plan, forward, backward, both optimizers; returns the loss."""
 
     def __init__(self, hidden: tuple[int, ...], backend: str, log: ClickLog) -> None:
         self.batches = endless_batches(log)
-        shape = {"rows": ROWS, "fields": FIELDS, "dense": NUMBERS if hidden else 0, "dim": DIM, "hidden": hidden}
-        self.model = models.build("deepfm" if hidden else "fm", backend=backend, seed=0, dropout=0.0, **shape)
-        self.optimizer = optim.build("adagrad", self.model, lr=0.05, embedding_l2=0.0, rows="lazy")
+        shape = {"rows": ROWS, "fields": FIELDS, "dense": NUMBERS, "dim": DIM, "hidden": hidden}
+        self.model = models.build("deepfm" if hidden else "fm", backend=backends.get(backend), dropout=0.0, **shape)
+        self.optimizer = BothOptimizers(self.model)
         self.steps = itertools.count(1)
         self.model.train()
 
@@ -47,15 +70,16 @@ class OurStep:
 
 
 class Gather:
-    """Reads every row of a shuffled batch of the log from a table of W1's size."""
+    """Reads every row of a shuffled batch of the log from a table of W1's size; the batches are made beforehand."""
 
     def __init__(self, log: ClickLog) -> None:
-        self.batches = endless_batches(log)
+        batches = itertools.islice(endless_batches(log), GATHERED)
+        self.ids = itertools.cycle([batch.entries.ids for batch in batches])
         self.table = aligned_zeros((ROWS, DIM), np.float32)
         self.table[:] = 0.01
 
     def __call__(self) -> None:
-        ceilings.gather(self.table, next(self.batches).entries.ids)
+        ceilings.gather(self.table, next(self.ids))
 
 
 if __name__ == "__main__":

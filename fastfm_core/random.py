@@ -19,7 +19,12 @@ def philox(seed: int, step: int, stream: int, count: int) -> np.ndarray:
     """The first ``count`` draws, [count] uint32, of the stream named by (seed, step, stream)."""
     blocks = np.arange((count + 3) // 4, dtype=np.uint64)
     mask = np.uint64(0xFFFFFFFF)
-    counter = [blocks & mask, np.full_like(blocks, step & 0xFFFFFFFF), np.full_like(blocks, stream), blocks >> np.uint64(32)]
+    counter = [
+        blocks & mask,
+        np.full_like(blocks, step & 0xFFFFFFFF),
+        np.full_like(blocks, stream),
+        blocks >> np.uint64(32),
+    ]
     key = [seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF]
     for _ in range(ROUNDS):
         product0 = counter[0] * np.uint64(MULTIPLIERS[0])
@@ -41,4 +46,6 @@ def keep_threshold(rate: float) -> int:
 
 def generator(seed: int, *stream: int) -> np.random.Generator:
     """A NumPy generator whose stream is named by the seed and any integers, not negative, of any size."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed & 0xFFFFFFFFFFFFFFFF, len(stream), *stream])))
+    return np.random.Generator(
+        np.random.Philox(np.random.SeedSequence([seed & 0xFFFFFFFFFFFFFFFF, len(stream), *stream]))
+    )

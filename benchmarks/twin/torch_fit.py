@@ -1,7 +1,6 @@
 """The twin's training: the package's rules (train.fit) with PyTorch's model, loss and Adam, on the very same batches.
 
-After each epoch the validation AUC is taken. A better one keeps the weights; otherwise the learning rate is divided by
-ten, and ``patience`` such epochs in a row end the training. The best weights are restored.
+The validation AUC after each epoch is judged by the package's own EarlyStopping; the best weights are restored.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastfm_core.config import TrainConfig
-from fastfm_core.train import PLATEAU_FACTOR
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fastfm_core import metrics
+from fastfm_core.config import TrainConfig
 from fastfm_core.contract import Batch
+from fastfm_core.train import EarlyStopping
 from twin.torch_model import TorchFM
 
 Inputs = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
@@ -64,18 +63,17 @@ def area(model: TorchFM, batches: Any) -> float:
 def fit(model: TorchFM, train_batches: Any, valid_batches: Any, config: TrainConfig) -> int:
     """Trains in place, leaves the best epoch's weights, returns its number counted from 1."""
     optimizer = adam(model, config)
-    best, best_epoch, weights = -np.inf, 0, model.state_dict()
+    stopping = EarlyStopping(config.patience, config.lr_schedule)
+    weights = model.state_dict()
     for epoch in range(1, config.epochs + 1):
         model.train()
         for batch in train_batches.epoch(epoch):
             step(model, optimizer, batch)
-        score = area(model, valid_batches)
-        if score > best:
-            best, best_epoch, weights = score, epoch, copy.deepcopy(model.state_dict())
-        elif epoch - best_epoch >= config.patience:
+        if stopping.improved(area(model, valid_batches), epoch):
+            weights = copy.deepcopy(model.state_dict())
+        if stopping.stop:
             break
-        elif config.lr_schedule == "plateau":
-            for group in optimizer.param_groups:
-                group["lr"] *= PLATEAU_FACTOR
+        for group in optimizer.param_groups:
+            group["lr"] *= stopping.lr_factor
     model.load_state_dict(weights)
-    return best_epoch
+    return stopping.best_epoch

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
@@ -66,3 +67,26 @@ class TorchDeepFM(TorchFM):
         shallow, e = self.shallow(ids, offsets, values)
         flat = e.flatten(1)
         return shallow + self.mlp(flat if numbers is None else torch.cat([flat, numbers], 1)).squeeze(1)
+
+
+def from_state(state: dict[str, np.ndarray], fields: int, dropout: float = 0.0) -> TorchFM:
+    """The twin of fastfm_core's FM or DeepFM (without batch norm), weights copied from its ``state_dict()``."""
+    rows, dim = state["embedding.table"].shape
+    layers = [name.rpartition(".")[0] for name in state if name.startswith("mlp.layers.") and name.endswith(".weight")]
+    linears = [*layers, "mlp.head"] if layers else []
+    if linears:
+        hidden = tuple(state[f"{layer}.bias"].size for layer in layers)
+        numbers = len(state[f"{linears[0]}.weight"]) - fields * dim
+        twin = TorchDeepFM(rows, fields, dim, numbers, hidden, dropout)
+        modules = [module for module in twin.mlp if isinstance(module, nn.Linear)]
+    else:
+        twin, modules = TorchFM(rows, fields, dim), []
+    targets = [twin.table.weight, twin.linear.weight, twin.bias]
+    values = [state["embedding.table"], state["embedding.linear"][:, None], state["bias"]]
+    for module, linear in zip(modules, linears, strict=True):
+        targets += [module.weight, module.bias]
+        values += [state[f"{linear}.weight"].T, state[f"{linear}.bias"]]
+    with torch.no_grad():
+        for target, array in zip(targets, values, strict=True):
+            target.copy_(torch.from_numpy(array.copy()))
+    return twin

@@ -20,7 +20,7 @@ class Module:
 
     training = True
     step = 0
-    tables: tuple[str, ...] = ()  # attributes that are embedding tables or first-order weights, for optimizers
+    tables: tuple[str, ...] = ()  # names of its own parameters that are looked up by row
 
     forward: Callable[..., Any]
 

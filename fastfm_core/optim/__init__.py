@@ -23,7 +23,7 @@ def build(name: str, model: Any, *, lr: float, **options: Any) -> Optimizer:
 
 
 def tables_of(model: Any) -> frozenset[str]:
-    """Names of the parameters that the model's modules call their tables."""
+    """Names of the parameters that are embedding tables or first-order weights, as their modules declare them."""
     return frozenset(f"{path}.{name}".lstrip(".") for path, module in model.modules() for name in module.tables)
 
 

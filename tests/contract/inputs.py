@@ -112,7 +112,7 @@ STRIDED = {"table", "linear", "accumulator", "moment1", "moment2", "slot_grad", 
 
 
 def spread(tree: Any, name: str = "") -> Any:
-    """The same numbers, the arrays named in STRIDED with their outermost stride doubled; broadcasts stay as they are."""
+    """The same numbers, the arrays named in STRIDED with their outer stride doubled; broadcasts stay as they are."""
     if isinstance(tree, dict):
         return {key: spread(value, key) for key, value in tree.items()}
     if isinstance(tree, RowSource):

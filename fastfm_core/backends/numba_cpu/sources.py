@@ -261,7 +261,8 @@ def _materialize(low: Any, high: Any, table: Any, source: Any, out: Any) -> None
     for u in range(low, high):
         request_row(table, parts, u)
         sum_row(table, parts, u, scratch)
-        out[u] = scratch
+        for d in range(len(scratch)):
+            out[u, d] = scratch[d]
 
 
 @kernel

@@ -13,6 +13,8 @@ D are three to four times slower, because their sums live in memory. A kernel wa
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -121,19 +123,21 @@ def load(typing_context: Any, array: Any, offset: Any, left: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = context.get_value_type(kind)
         pointer = _pointer(context, builder, signature, arguments, vector)
+        align = kind.dtype.bitwidth // 8
         result = cgutils.alloca_once(builder, vector)
-        with builder.if_else(_whole(builder, arguments[2], kind)) as (whole, tail):
-            with whole:
-                value = builder.load(pointer)
-                value.align = kind.dtype.bitwidth // 8
-                builder.store(value, result)
-            with tail:
-                mask = _mask(builder, arguments[2], kind)
-                masked = _declare(
-                    builder, f"llvm.masked.load.{kind.suffix}.p0", vector, [pointer.type, _I32, mask.type, vector]
-                )
-                align = ir.Constant(_I32, kind.dtype.bitwidth // 8)
-                builder.store(builder.call(masked, [pointer, align, mask, _constant(vector, 0.0)]), result)
+        whole, one, tail = _by_length(builder, arguments[2], kind)
+        with whole:
+            value = builder.load(pointer)
+            value.align = align
+            builder.store(value, result)
+        with one:
+            element = builder.load(builder.bitcast(pointer, vector.element.as_pointer()))
+            builder.store(builder.insert_element(_constant(vector, 0.0), element, _I32(0)), result)
+        with tail:
+            mask = _mask(builder, arguments[2], kind)
+            arguments_of = [pointer.type, _I32, mask.type, vector]
+            masked = _declare(builder, f"llvm.masked.load.{kind.suffix}.p0", vector, arguments_of)
+            builder.store(builder.call(masked, [pointer, _I32(align), mask, _constant(vector, 0.0)]), result)
         return builder.load(result)
 
     return kind(array, types.intp, types.intp), generate
@@ -147,18 +151,18 @@ def store(typing_context: Any, array: Any, offset: Any, left: Any, vector: Any) 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value = arguments[3]
         pointer = _pointer(context, builder, signature, arguments, value.type)
-        with builder.if_else(_whole(builder, arguments[2], kind)) as (whole, tail):
-            with whole:
-                builder.store(value, pointer).align = kind.dtype.bitwidth // 8
-            with tail:
-                mask = _mask(builder, arguments[2], kind)
-                masked = _declare(
-                    builder,
-                    f"llvm.masked.store.{kind.suffix}.p0",
-                    ir.VoidType(),
-                    [value.type, pointer.type, _I32, mask.type],
-                )
-                builder.call(masked, [value, pointer, ir.Constant(_I32, kind.dtype.bitwidth // 8), mask])
+        align = kind.dtype.bitwidth // 8
+        whole, one, tail = _by_length(builder, arguments[2], kind)
+        with whole:
+            builder.store(value, pointer).align = align
+        with one:
+            element = builder.extract_element(value, _I32(0))
+            builder.store(element, builder.bitcast(pointer, value.type.element.as_pointer()))
+        with tail:
+            mask = _mask(builder, arguments[2], kind)
+            arguments_of = [value.type, pointer.type, _I32, mask.type]
+            masked = _declare(builder, f"llvm.masked.store.{kind.suffix}.p0", ir.VoidType(), arguments_of)
+            builder.call(masked, [value, pointer, _I32(align), mask])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, kind), generate
@@ -231,8 +235,26 @@ def _pointer(context: Any, builder: Any, signature: Any, arguments: Any, pointee
     return builder.bitcast(builder.gep(data, [arguments[1]]), pointee.as_pointer())
 
 
-def _whole(builder: Any, left: Any, kind: Vector) -> Any:
-    return builder.icmp_signed(">=", left, ir.Constant(left.type, kind.lanes))
+def _by_length(builder: Any, left: Any, kind: Vector) -> Any:
+    """Blocks for a whole vector, for one element, and for a masked tail.
+
+    One element is read and written as a scalar: a masked access counts as touching the whole vector, so rows of one
+    float would wait for each other.
+    """
+
+    @contextmanager
+    def block(target: Any) -> Iterator[None]:
+        with builder.goto_block(target):
+            yield
+            builder.branch(end)
+
+    names = ("whole", "short", "one", "tail", "end")
+    whole, short, one, tail, end = (builder.append_basic_block(name) for name in names)
+    builder.cbranch(builder.icmp_signed(">=", left, ir.Constant(left.type, kind.lanes)), whole, short)
+    with builder.goto_block(short):
+        builder.cbranch(builder.icmp_signed("==", left, ir.Constant(left.type, 1)), one, tail)
+    builder.position_at_end(end)
+    return block(whole), block(one), block(tail)
 
 
 def _mask(builder: Any, left: Any, kind: Vector) -> Any:

@@ -1,0 +1,97 @@
+"""The command line: ``fastfm-core train | evaluate | predict | info``.
+
+Results go to stdout, everything else to stderr. Exit status 0; 2 with one line for a mistake in data or arguments;
+1 with a traceback for a mistake of this program; 130 after Ctrl-C. Whatever fails leaves no half-written file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import fastfm_core
+from fastfm_core.errors import BackendUnavailable, InputError, NonFiniteLoss
+
+USER_MISTAKES = (InputError, BackendUnavailable, NonFiniteLoss)
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a wrong argument like every other mistake: one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit status."""
+    try:
+        options = build_parser().parse_args(arguments)
+        from fastfm_core import commands
+
+        getattr(commands, options.command)(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (*USER_MISTAKES, OSError) as error:
+        print(f"fastfm-core: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fastfm-core: interrupted, nothing was saved", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="fastfm-core", description="Train, evaluate and use factorization-machine models on tables.")
+    parser.add_argument("--version", action="version", version=f"fastfm-core {fastfm_core.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    _add_train(commands.add_parser("train", help="train a model on a table, or on the bundled data"))
+    evaluate = commands.add_parser("evaluate", help="score a trained model on a table with labels")
+    _add_model_and_data(evaluate)
+    _add_metrics_json(evaluate)
+    predict = commands.add_parser("predict", help="write a trained model's predictions for a table as CSV")
+    _add_model_and_data(predict)
+    predict.add_argument("--id", metavar="COL", help="column to copy beside the predictions (default: training's --id)")
+    predict.add_argument("--out", metavar="FILE", help="CSV file to write (default: stdout)")
+    commands.add_parser("info", help="version, backends, threads, libraries and folders")
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", nargs="?", metavar="DATA", help="CSV, TSV or Parquet file (default: bundled data)")
+    parser.add_argument("--valid", metavar="FILE", help="validation table (default: a tenth of DATA)")
+    parser.add_argument("--test", metavar="FILE", help="test table (default: a fifth of DATA)")
+    parser.add_argument("--label", metavar="COL|'COL>=X'", help="label column or condition (default: label)")
+    parser.add_argument("--task", choices=("binary", "regression"), default="binary")
+    parser.add_argument("--model", metavar="NAME", default="deepfm", help="lr, fm or deepfm (default: deepfm)")
+    parser.add_argument("--categorical", metavar="COLS", help="comma-separated columns; * is all others")
+    parser.add_argument("--numeric", metavar="COLS", help="columns that hold numbers")
+    parser.add_argument("--multihot", metavar="COLS", help="columns with several values a cell, e.g. 'genres:|'")
+    parser.add_argument("--drop", metavar="COLS", help="columns to leave out")
+    parser.add_argument("--id", metavar="COL", help="column that names a row: left out, and copied beside predictions")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a hyper-parameter; repeatable")
+    parser.add_argument("--backend", metavar="NAME", default="auto", help="kernels to use (default: auto; see info)")
+    parser.add_argument("--threads", metavar="N", type=int, help="threads (default: all cores)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of split and training (default: 0)")
+    parser.add_argument("--out", metavar="DIR", help="folder for the model (default: runs/<data>-<model>-<n>)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the model in DIR")
+    _add_metrics_json(parser)
+
+
+def _add_model_and_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="folder of a trained model")
+    parser.add_argument("data", metavar="DATA", help="CSV, TSV or Parquet file")
+
+
+def _add_metrics_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--metrics-json", metavar="FILE", help="write the metrics here as JSON, too")

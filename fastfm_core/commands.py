@@ -1,0 +1,143 @@
+"""What the command line's commands do. Each takes the parsed options; results go to stdout, the rest to stderr."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TextIO
+
+from fastfm_core import backends, checkpoint, models, optim, prepare, report, threads, trained
+from fastfm_core import train as training
+from fastfm_core.config import TrainConfig, parse_settings
+from fastfm_core.data import Batches, read_table
+from fastfm_core.data.columns import column_of, text_of
+from fastfm_core.errors import InputError
+from fastfm_core.files import require_place, whole_file, write_json
+from fastfm_core.info import installation
+from fastfm_core.progress import EpochProgress, say
+from fastfm_core.report import Stopwatch
+from fastfm_core.trained import TrainedModel
+
+
+def train(options: Namespace) -> None:
+    """Trains a model on a table, saves it with its metrics, and shows how good it is."""
+    config, backend = _check_train(options)
+    watch = Stopwatch(backend)
+    with watch.measure("encode"):
+        source = prepare.Source(**{name: getattr(options, name) for name in prepare.Source._fields})
+        prepared = prepare.prepare(source, seed=options.seed, min_count=config.min_count)
+    config = config.resolved(len(prepared.parts["train"].rows))
+    _say_notes(prepared, config)
+    stem = f"{prepared.name}-{options.model}"
+    with report.run_folder(options.out, stem, overwrite=options.overwrite) as folder:
+        model = trained.create(
+            options.model, prepared.encoder, config, backend, labels=prepared.parts["train"].labels,
+            label=prepared.label, task=options.task, id=options.id, seed=options.seed,
+        )  # fmt: skip
+        with watch.measure("train"):
+            result = _fit(model, prepared.parts, folder, watch)
+        scores = {name: _score(model, part) for name, part in prepared.parts.items()}
+        metrics = report.train_metrics(model, backend, watch, result, scores)
+        model.save(folder, metrics)
+    _write_metrics(options, metrics)
+    print(report.score_line("test", scores["test"]))
+    print(f"model saved in {folder}")
+
+
+def evaluate(options: Namespace) -> None:
+    """Scores a trained model on a table with labels."""
+    _check_metrics_place(options)
+    backend = backends.get("auto")
+    watch = Stopwatch(backend)
+    model = trained.load(options.folder, backend)
+    with watch.measure("encode"):
+        part = prepare.encode_file(options.data, model.encoder, model.label, model.task)
+    with watch.measure("evaluate"):
+        score = _score(model, part)
+    _write_metrics(options, report.evaluate_metrics(model, backend, watch, score))
+    print(report.score_line(Path(options.data).name, score))
+
+
+def predict(options: Namespace) -> None:
+    """Writes a trained model's predictions for a table as CSV, one row per row of the table."""
+    if options.out:
+        require_place(options.out)
+    model = trained.load(options.folder)
+    table = read_table(options.data)
+    with prepare.naming(options.data):
+        id_name = options.id or (model.id if model.id in table else None)
+        ids = [[text_of(value) for value in column_of(table, id_name).tolist()]] if id_name else []
+        columns = [*ids, model.predict(table).tolist()]
+    header = [*([id_name] if id_name else []), "prediction" if model.task == "regression" else "probability"]
+    rows = zip(*columns, strict=True)
+    if not options.out:
+        return _write_csv(sys.stdout, header, rows)
+    with whole_file(options.out) as path, open(path, "w", encoding="utf-8", newline="") as file:
+        _write_csv(file, header, rows)
+
+
+def info(options: Namespace) -> None:
+    """Shows version, backends, threads, libraries and folders."""
+    for name, text in installation():
+        print(f"{name:<20}{text}")
+
+
+def _check_train(options: Namespace) -> tuple[TrainConfig, Any]:
+    """Finds whatever can be found wrong before the data are read; sets the threads; returns settings and backend."""
+    config = parse_settings(options.set)
+    if options.model not in models.MODELS:
+        raise InputError(f"--model {options.model}: choose one of {', '.join(models.MODELS)}")
+    _check_metrics_place(options)
+    checkpoint.require_safetensors()
+    if options.threads is not None:
+        threads.set_num_threads(options.threads)
+    return config, backends.get(options.backend)
+
+
+def _check_metrics_place(options: Namespace) -> None:
+    if options.metrics_json:
+        require_place(options.metrics_json)
+
+
+def _write_metrics(options: Namespace, metrics: dict[str, Any]) -> None:
+    if options.metrics_json:
+        write_json(options.metrics_json, metrics)
+
+
+def _say_notes(prepared: prepare.Prepared, config: TrainConfig) -> None:
+    for line in prepared.notes:
+        say(line)
+    if config.embedding_l2 and config.rows == "lazy":
+        say(f"embedding_l2={config.embedding_l2:g} is applied to the rows a batch touches only (rows=lazy)")
+    say(", ".join(f"{name} {len(part.rows):,} rows" for name, part in prepared.parts.items()))
+
+
+def _fit(model: TrainedModel, parts: dict[str, prepare.Part], folder: Path, watch: Stopwatch) -> training.Training:
+    config, part = model.config, parts["train"]
+    assert config.batch_size is not None and config.lr is not None
+    drop = model.encoder.drop_to_unknown
+    batches = Batches(part.encoded, part.rows, config.batch_size, model.seed, drop_to_unknown=drop)
+    optimizer = optim.build(
+        config.optimizer, model.model, lr=config.lr, embedding_l2=config.embedding_l2, rows=config.rows
+    )
+    with closing(EpochProgress(len(part.rows), watch.compile_line)) as progress:
+        return training.fit(
+            model.model, optimizer, batches, parts["valid"].in_order(), config,
+            task=model.task, snapshot_dir=folder, progress=progress, clock=watch.clock,
+        )  # fmt: skip
+
+
+def _score(model: TrainedModel, part: prepare.Part) -> dict[str, Any]:
+    """A part's metrics, the share of unknown ids included."""
+    measured = training.evaluate(model.model, part.in_order(), model.task)
+    return {**measured, "unseen_id_share": part.unseen_id_share}
+
+
+def _write_csv(file: TextIO, header: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)

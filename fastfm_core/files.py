@@ -1,0 +1,64 @@
+"""Files that are there whole or not at all: written beside their place, flushed to the disk, then renamed into it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fastfm_core.errors import InputError
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Yields a path to write to. It becomes ``path`` when the block ends well; when it fails, nothing is left behind.
+
+    A link is followed, so that the file it points at is replaced. What is no regular file (a pipe, /dev/stdout) is
+    written to directly.
+    """
+    target = Path(os.path.realpath(path))
+    require_place(path)
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def require_place(path: str | Path) -> None:
+    """Raises InputError when no file of that name can be made: its folder is missing, or the name is a folder's."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    if not target.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {target.parent}; make it first or name another file")
+
+
+def write_json(path: str | Path, content: dict[str, Any]) -> None:
+    """Writes strict JSON: a number that is undefined (NaN) or infinite becomes null."""
+    text = json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """The value in JSON's own types: NumPy scalars and arrays unpacked, paths as text, non-finite numbers as None."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

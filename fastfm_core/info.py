@@ -1,0 +1,57 @@
+"""What ``fastfm-core info`` shows: which version runs where, which backends can run and why the others cannot."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import numpy as np
+
+import fastfm_core
+from fastfm_core import backends, threads
+from fastfm_core.backends import blas
+from fastfm_core.errors import BackendUnavailable
+
+OPTIONAL = ("numba", "safetensors", "tqdm", "pyarrow")
+
+
+def installation() -> list[tuple[str, str]]:
+    """(name, text) pairs, one a line."""
+    picked = _picked()
+    return [
+        ("version", f"fastfm-core {fastfm_core.__version__}, {Path(fastfm_core.__file__).parent}"),
+        ("python", f"{platform.python_version()} on {platform.platform()}"),
+        ("packages", ", ".join([f"numpy {np.__version__}", *map(_package, OPTIONAL)])),
+        *((f"backend {name}", _backend(name, picked)) for name in backends.names()),
+        ("auto", picked),
+        ("threads", str(threads.get_num_threads())),
+        ("blas", blas.description()),
+        ("kernel cache", _cache_folder()),
+    ]
+
+
+def _picked() -> str:
+    try:
+        return backends.get("auto").name
+    except BackendUnavailable as error:
+        return f"none: {error}"
+
+
+def _backend(name: str, picked: str) -> str:
+    reason = backends.why_unavailable(name)
+    if reason is not None:
+        return f"cannot run: {reason}"
+    return "available, picked by auto" if name == picked else "available"
+
+
+def _package(name: str) -> str:
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{name} not installed"
+
+
+def _cache_folder() -> str:
+    modules = [backends.get(name).module for name in backends.available()]
+    return ", ".join(str(module.compilation.folder) for module in modules if hasattr(module, "compilation")) or "none"

@@ -1,0 +1,76 @@
+"""How a training shows itself on stderr: a bar per epoch in a terminal, one line per epoch everywhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from fastfm_core.errors import InputError
+
+
+def say(line: str) -> None:
+    """One line for the reader of the terminal; results go to stdout, everything else here."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class EpochProgress:
+    """Shows epochs of ``rows`` training rows: a tqdm bar while one runs, if the stream is a terminal, then its line.
+
+    remark  asked once, after the first epoch, for a line to show before the epoch's own; None: nothing to say
+    """
+
+    def __init__(
+        self, rows: int, remark: Callable[[], str | None] = lambda: None, stream: TextIO | None = None
+    ) -> None:
+        self.rows, self.remark, self.stream = rows, remark, stream or sys.stderr
+        self.bar: Any = None
+
+    def start(self, epoch: int) -> None:
+        if self.stream.isatty():
+            self.bar = _tqdm()(
+                total=self.rows, desc=f"epoch {epoch}", unit=" rows", unit_scale=True, leave=False, file=self.stream
+            )
+
+    def step(self, rows: int, loss: float) -> None:
+        if self.bar is not None:
+            self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            self.bar.update(rows)
+
+    def end(self, record: dict[str, Any]) -> None:
+        self.close()
+        remark = self.remark() if record["epoch"] == 1 else None
+        for line in filter(None, (remark, epoch_line(record))):
+            print(line, file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """Clears the bar of an epoch that did not end."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def epoch_line(record: dict[str, Any]) -> str:
+    """The closing line of an epoch."""
+    valid = record["valid"]
+    name, value = ("AUC", valid["auc"]) if "auc" in valid else ("RMSE", valid["rmse"])
+    return (
+        f"epoch {record['epoch']:>3}  {thousands(record['rows_per_second']):>5} rows/s  loss {record['train_loss']:.4f}"
+        f"  validation {name} {value:.4f}  lr {record['lr']:.3g}"
+    )
+
+
+def thousands(number: float) -> str:
+    """12345 -> '12.3k', 1234567 -> '1.23M'."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"
+
+
+def _tqdm() -> Any:
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:
+        raise InputError("showing the progress needs tqdm: pip install 'fastfm-core[train]'") from None
+    return tqdm

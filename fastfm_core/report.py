@@ -1,0 +1,141 @@
+"""What a run leaves to read: the metrics file, the closing lines, the folder it all goes to, time and memory used."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastfm_core import checkpoint
+from fastfm_core.backends import Backend
+from fastfm_core.errors import InputError
+from fastfm_core.train import Training
+from fastfm_core.trained import TrainedModel
+
+WORTH_A_LINE = 0.5
+
+
+class Stopwatch:
+    """Seconds by name: what was measured, and the total. Time spent compiling kernels counts as "compile" alone."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._before = backend.compile_seconds, backend.compiled_kernels
+        self._started = time.perf_counter()
+        self._measured: dict[str, float] = {}
+
+    def clock(self) -> float:
+        """Seconds since an arbitrary moment; stands still while kernels compile."""
+        return time.perf_counter() - self._backend.compile_seconds
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        started = self.clock()
+        yield
+        self._measured[name] = self.clock() - started
+
+    @property
+    def compiled(self) -> float:
+        """Seconds of compilation so far."""
+        return self._backend.compile_seconds - self._before[0]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """What was measured so far, in order, with compile and total."""
+        total = time.perf_counter() - self._started
+        return {"encode": 0.0, "compile": self.compiled} | self._measured | {"total": total}
+
+    def compile_line(self) -> str | None:
+        """What the compiler took so far, when that is worth a line."""
+        if self.compiled <= WORTH_A_LINE:
+            return None
+        kernels = self._backend.compiled_kernels - self._before[1]
+        return f"compiled {kernels} kernels in {self.compiled:.1f} s, cached for the next run"
+
+
+def train_metrics(
+    model: TrainedModel, backend: Backend, watch: Stopwatch, training: Training, scores: dict[str, Any]
+) -> dict[str, Any]:
+    """The metrics file of a training; ``scores`` has the parts' metrics by name."""
+    rows = scores["train"]["rows"] * len(training.history)
+    seconds = sum(record["seconds"] for record in training.history)
+    return {
+        "model": model.name,
+        "backend": backend.name,
+        "seed": model.seed,
+        "parameters": model.parameters,
+        "epochs": len(training.history),
+        "best_epoch": training.best_epoch,
+        "seconds": watch.seconds,
+        "rows_per_second": rows / seconds,
+        "peak_memory_mb": peak_memory_mb(),
+        "config": asdict(model.config),
+        **scores,
+        "history": training.history,
+    }
+
+
+def evaluate_metrics(model: TrainedModel, backend: Backend, watch: Stopwatch, score: dict[str, Any]) -> dict[str, Any]:
+    """The metrics file of an evaluation: the same names, the table as its test part."""
+    return {
+        "model": model.name,
+        "backend": backend.name,
+        "seed": model.seed,
+        "parameters": model.parameters,
+        "seconds": watch.seconds,
+        "rows_per_second": score["rows"] / watch.seconds["evaluate"],
+        "peak_memory_mb": peak_memory_mb(),
+        "config": asdict(model.config),
+        "test": score,
+    }
+
+
+def peak_memory_mb() -> float | None:
+    """The largest resident size of this process so far, in MiB; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def score_line(part: str, measured: Mapping[str, float]) -> str:
+    """The closing line: 'test AUC 0.8123 ± 0.0091, log-loss 0.5321 (2,537 rows)'."""
+    if "rmse" in measured:
+        scores = f"RMSE {measured['rmse']:.4f}, MAE {measured['mae']:.4f}"
+    elif math.isnan(measured["auc"]):
+        scores = f"AUC undefined (one class only), log-loss {measured['logloss']:.4f}"
+    else:
+        scores = f"AUC {measured['auc']:.4f} ± {measured['auc_se']:.4f}, log-loss {measured['logloss']:.4f}"
+    return f"{part} {scores} ({measured['rows']:,} rows)"
+
+
+@contextmanager
+def run_folder(out: str | Path | None, stem: str, *, overwrite: bool = False) -> Iterator[Path]:
+    """Makes the run's folder, ``out`` or the next free runs/<stem>-<n>; when the block fails, it is removed if empty.
+
+    Raises InputError when ``out`` already holds a model and ``overwrite`` is not set.
+    """
+    folder = Path(out) if out else _next_free(Path("runs"), stem)
+    if checkpoint.holds_model(folder) and not overwrite:
+        raise InputError(f"{folder}: already holds a model; name another --out, or add --overwrite to replace it")
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):
+            for path in missing:
+                path.rmdir()
+        raise
+
+
+def _next_free(parent: Path, stem: str) -> Path:
+    numbers = [path.name.removeprefix(f"{stem}-") for path in parent.glob("*") if path.name.startswith(f"{stem}-")]
+    return parent / f"{stem}-{max((int(number) for number in numbers if number.isdecimal()), default=0) + 1}"

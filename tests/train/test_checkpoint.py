@@ -1,0 +1,135 @@
+"""A saved model comes back bit for bit; whatever is missing, cut or foreign is named in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from fastfm_core import __version__, checkpoint
+from fastfm_core.errors import InputError
+
+STATE = {
+    "table": np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32),
+    "view": np.arange(12.0).reshape(3, 4).T[::2],
+    "bias": np.float64(0.25) * np.ones(()),
+    "steps": np.arange(3),
+    "empty": np.zeros((0, 4), np.float32),
+}
+DESCRIPTION = {
+    "model": "deepfm",
+    "config": {"dim": 4, "hidden": [8]},
+    "encoder": {"city": ["Ä", "18446744073709551615"]},
+}
+METRICS = {"test": {"auc": 0.8, "calibration": float("nan")}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    checkpoint.save(tmp_path / "run", STATE, DESCRIPTION, METRICS)
+    return tmp_path / "run"
+
+
+def test_round_trip(folder):
+    loaded = checkpoint.load(folder)
+    assert set(loaded.state) == set(STATE)
+    for name, array in STATE.items():
+        assert loaded.state[name].dtype == array.dtype and loaded.state[name].shape == array.shape
+        np.testing.assert_array_equal(loaded.state[name], array)
+    assert {name: loaded.description[name] for name in DESCRIPTION} == DESCRIPTION
+    assert loaded.description["version"] == __version__
+    assert loaded.metrics == {"test": {"auc": 0.8, "calibration": None}}
+    assert sorted(os.listdir(folder)) == ["metrics.json", "model.json", "model.safetensors"]
+
+
+def test_saving_over_a_model_replaces_it(folder):
+    checkpoint.save(folder, {"table": STATE["table"] + 1}, DESCRIPTION, {})
+    loaded = checkpoint.load(folder)
+    assert list(loaded.state) == ["table"]
+    np.testing.assert_array_equal(loaded.state["table"], STATE["table"] + 1)
+
+
+def test_a_crash_between_the_files_is_noticed(folder, monkeypatch):
+    """The new weights are there, the new description is not: neither model must load."""
+
+    def crash(path, content):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "write_json", crash)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(folder, {"table": STATE["table"] + 1}, DESCRIPTION, {})
+    with pytest.raises(InputError, match=r"model\.safetensors: cut"):
+        checkpoint.load(folder)
+
+
+def test_a_crash_while_weights_are_written_keeps_the_old_model(folder, monkeypatch):
+    import safetensors.numpy
+
+    def crash(state, path):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(safetensors.numpy, "save_file", crash)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(folder, {"table": STATE["table"] + 1}, DESCRIPTION, {})
+    np.testing.assert_array_equal(checkpoint.load(folder).state["table"], STATE["table"])
+    assert sorted(os.listdir(folder)) == ["metrics.json", "model.json", "model.safetensors"]
+
+
+def test_every_cut_of_the_weights_is_noticed(folder):
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    for length in (0, 7, len(whole) // 2, len(whole) - 1):
+        weights.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"model\.safetensors: cut"):
+            checkpoint.load(folder)
+
+
+def test_a_cut_description_is_noticed(folder):
+    text = (folder / "model.json").read_text()
+    for length in (0, 1, len(text) // 2):
+        (folder / "model.json").write_text(text[:length])
+        with pytest.raises(InputError, match=r"model\.json: cut"):
+            checkpoint.load(folder)
+
+
+def changed(folder, **changes):
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda folder: (folder / "model.json").unlink(), "holds no model"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "incomplete"),
+        (lambda folder: (folder / "model.json").write_text("[1]"), "not written by fastfm-core"),
+        (lambda folder: (folder / "model.json").write_text('{"a": 1}'), "not written by fastfm-core"),
+        (lambda folder: changed(folder, format_number=99, version="9.9"), "fastfm-core 9.9"),
+    ],
+)
+def test_missing_and_foreign_files_are_named(folder, break_it, message):
+    break_it(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        checkpoint.load(folder)
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        checkpoint.load(tmp_path / "nowhere")
+
+
+def test_holds_model(folder, tmp_path):
+    assert checkpoint.holds_model(folder)
+    assert not checkpoint.holds_model(tmp_path)
+
+
+def test_without_safetensors_the_message_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    with pytest.raises(InputError, match=r"pip install 'fastfm-core\[train\]'"):
+        checkpoint.save(tmp_path, STATE, DESCRIPTION, METRICS)
