@@ -20,6 +20,7 @@ share one dtype. Backends do not check ids or shapes: ``fastfm_core.kernels`` do
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -86,6 +87,7 @@ class RowPlan(NamedTuple):
     order: Array
 
 
+@functools.lru_cache(maxsize=64)
 def every_row(count: int) -> RowPlan:
     """The plan in which each of ``count`` rows occurs once, as entry number row: a dense gradient's."""
     return RowPlan(np.arange(count, dtype=np.int32), np.arange(count + 1), np.arange(count, dtype=np.int32))

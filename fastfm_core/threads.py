@@ -68,7 +68,10 @@ class Pool:
         finally:
             self.busy.release()
         if job.error is not None:
-            raise job.error
+            try:
+                raise job.error
+            finally:
+                job.error = None  # else error, traceback and job hold each other
 
     def _start_helper(self) -> None:
         inbox: queue.SimpleQueue[_Job] = queue.SimpleQueue()
@@ -84,9 +87,9 @@ class Pool:
 def set_num_threads(count: int) -> None:
     """Use at most ``count`` threads (1 to 256), the caller included. Results do not depend on it."""
     global _threads
-    if not 1 <= count <= _MOST_THREADS:
-        raise InputError(f"threads must be between 1 and {_MOST_THREADS}, got {count}")
-    _threads = int(count)
+    if not isinstance(count, int) or not 1 <= count <= _MOST_THREADS:
+        raise InputError(f"threads must be a whole number from 1 to {_MOST_THREADS}, got {count!r}")
+    _threads = count
 
 
 def get_num_threads() -> int:

@@ -146,7 +146,7 @@ def test_a_forked_child_works() -> None:
 @pytest.mark.parametrize("count", [0, -1, 257])
 def test_a_number_of_threads_that_makes_no_sense_is_refused(count: int) -> None:
     before = threads.get_num_threads()
-    with pytest.raises(InputError, match=f"threads must be between 1 and 256, got {count}"):
+    with pytest.raises(InputError, match=f"threads must be a whole number from 1 to 256, got {count}"):
         threads.set_num_threads(count)
     assert threads.get_num_threads() == before
 

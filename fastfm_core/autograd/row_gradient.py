@@ -1,7 +1,7 @@
 """RowGradient: the gradient of a table that was looked up, kept as where it comes from until somebody consumes it.
 
-A part is a row plan and a row source (``fastfm_core.contract``): dv_i = c_i (g_b (S_b - e_s) + G_s). Nothing of the
-table's or the batch's size times D is built; optimizers hand plan and source to one fused update kernel.
+A part is a row plan and a row source (``fastfm_core.contract``): dv_i = c_i (g_b (S_b - e_s) + G_s). Nothing of size
+[V, D] or [N, D] is built; optimizers hand plan and source to one fused update kernel.
 """
 
 from __future__ import annotations
@@ -16,16 +16,13 @@ from fastfm_core.errors import StaleGradient
 
 
 class RowGradient:
-    """Sum of the parts' row gradients of one table, valid until the table changes.
-
-    ``rows`` is the table's data as [V, D]; a first-order weight vector [V] is seen as [V, 1].
-    """
+    """Sum of the parts' row gradients of one table, valid until the table changes."""
 
     __array_ufunc__ = None  # NumPy leaves array + RowGradient to __radd__
 
     def __init__(self, table: Tensor, parts: list[tuple[RowPlan, RowSource]]) -> None:
         self.table = table
-        self.rows = table.data.reshape(len(table.data), -1) if table.data.ndim != 2 else table.data
+        self.rows = table.data if table.data.ndim == 2 else table.data[:, None]  # [V, D]; first-order weights as [V, 1]
         self.parts = parts
         self.version = table.version
 
@@ -45,7 +42,8 @@ class RowGradient:
         if len(self.parts) == 1:
             return self.parts[0]
         rows, values = self.materialize()
-        return every_row(len(rows))._replace(rows=rows), RowSource(1, slot_grad=values[:, None, :])
+        self.parts = [(every_row(len(rows))._replace(rows=rows), RowSource(1, slot_grad=values[:, None, :]))]
+        return self.parts[0]
 
     def materialize(self) -> tuple[np.ndarray, np.ndarray]:
         """(rows [U] ascending, summed gradient of each [U, D]); parts are added in the order they arrived."""

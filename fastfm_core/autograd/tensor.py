@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.backends import Backend
+from fastfm_core.errors import InputError
 
 _state = threading.local()
 
@@ -18,10 +19,9 @@ class Tensor:
     """An array that may ask for a gradient.
 
     data           NumPy array, float32 or float64; a parameter's is changed in place by optimizers
-    grad           sum of the gradients of all backward passes since it was set to None: an array of data's shape, or a
-                   ``RowGradient`` where the tensor is a table that was only looked up
+    grad           sum of the gradients since it was set to None: an array, or a ``RowGradient`` of a looked-up table
     requires_grad  whether backward passes reach it
-    version        counts in-place changes; a lazy row gradient is refused once the table has moved on
+    version        counts in-place changes; gradients of what it was before are refused
     """
 
     def __init__(self, data: np.ndarray, backend: Backend, *, requires_grad: bool = False) -> None:
@@ -41,6 +41,8 @@ class Tensor:
         """Add d(self)/d(leaf), weighted by ``gradient`` (1 without it), to the grad of every leaf that asks for one."""
         from fastfm_core.autograd.engine import backward
 
+        if not self.requires_grad:
+            raise InputError("nothing to differentiate: the tensor was made without a gradient, or under no_grad")
         weights = np.broadcast_to(1 if gradient is None else gradient, self.data.shape)
         backward([self], [np.array(weights, self.data.dtype, order="C")])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,6 +76,16 @@ def description() -> str:
     return f"{names}; its thread count cannot be set, so products run uncut on its own threads"
 
 
+def _start_afresh() -> None:
+    """In a forked child: another thread's limit ends here, for that thread does not live on."""
+    global _depth, _lock
+    _lock = threading.Lock()
+    if _depth:
+        _depth = 0
+        for (_, put), count in zip(_controls(), _restore, strict=True):
+            put(count)
+
+
 _depth = 0
 _restore: list[int] = []
 _lock = threading.Lock()
@@ -106,3 +117,7 @@ def _libraries() -> list[Path]:
     package = Path(np.__file__).parent
     folders = (package.parent / "numpy.libs", package / ".dylibs")
     return sorted(path for folder in folders if folder.exists() for path in folder.glob("*openblas*"))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)

@@ -31,7 +31,8 @@ def aligned_zeros(shape: Sequence[int], dtype: Any, line: int = 0) -> np.ndarray
 class Workspace(threading.local):
     """Hands out aligned scratch arrays; a buffer that nobody references any more is handed out again.
 
-    Each thread has shelves of its own, so two threads never find the same idle buffer.
+    Each thread has shelves of its own, so two threads never find the same idle buffer. Buffers are kept as long as the
+    thread lives: the memory held is what its largest step needed.
     """
 
     def __init__(self) -> None:
@@ -67,7 +68,7 @@ def _aligned(raw: np.ndarray, size: int) -> np.ndarray:
 
 
 def _size_class(needed: int) -> int:
-    """Sizes grow by eighths, so that the last, smaller batch of an epoch finds a buffer of the others."""
+    """Sizes grow by about eighths, so that batches of nearly the same size share buffers."""
     step = max(4096, 1 << max(needed.bit_length() - 3, 0))
     return -(-max(needed, 1) // step) * step
 

@@ -22,10 +22,17 @@ def build(
     name: str, *, rows: int, fields: int, dense: int, backend: Backend, seed: int = 0, bias: float = 0.0,
     zero_rows: np.ndarray | None = None, **options: Any,
 ) -> Model:  # fmt: skip
-    """The model called ``name`` for data of this ``Shape``; of the options (dim, hidden, ...) it takes those it has."""
+    """The model called ``name`` for data of this ``Shape``.
+
+    Of the options (dim, hidden, ...) it takes those it has; an option that no model has raises InputError.
+    """
     if name not in MODELS:
         raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
     known = inspect.signature(MODELS[name]).parameters
+    anywhere = {option for model in MODELS.values() for option in inspect.signature(model).parameters}
+    for option in options:
+        if option not in anywhere:
+            raise InputError(f"no model has an option {option!r}; {name} has {', '.join(list(known)[2:])}")
     shape = Shape(rows, fields, dense, bias, zero_rows)
     return MODELS[name](shape, backend, seed=seed, **{k: v for k, v in options.items() if k in known})
 

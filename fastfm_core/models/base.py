@@ -37,7 +37,7 @@ class Model(Module):
     forward: Callable[[Batch], Tensor]
 
     def predict(self, batch: Batch) -> np.ndarray:
-        """Logits [B] in evaluation mode, nothing recorded; the mode is restored."""
+        """Logits [B] in evaluation mode, nothing recorded; the mode is restored. Not beside a thread that trains it."""
         training = self.training
         self.eval()
         try:

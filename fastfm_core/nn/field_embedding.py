@@ -19,16 +19,18 @@ class FieldEmbedding(Module):
     dim        D; 0 leaves the first order alone
     init_std   rows start at N(0, init_std), first-order weights at 0
     zero_rows  [k] row numbers that start at 0 instead: the unknown rows
+    stream     another one for a second embedding of a model, which has the same seed
     """
 
     tables = ("table", "linear")
 
     def __init__(
         self, rows: int, dim: int, backend: Backend, *, seed: int, init_std: float = 0.01,
-        zero_rows: np.ndarray | None = None,
+        zero_rows: np.ndarray | None = None, stream: int = 0,
     ) -> None:  # fmt: skip
         table = aligned_zeros((rows, dim), np.float32)
-        table[...] = random.generator(seed, 1).standard_normal((rows, dim), np.float32) * np.float32(init_std)
+        random.generator(seed, 1, stream).standard_normal(dtype=np.float32, out=table)
+        table *= np.float32(init_std)
         if zero_rows is not None:
             table[zero_rows] = 0
         self.table = Tensor(table, backend, requires_grad=dim > 0)

@@ -12,6 +12,7 @@ from fastfm_core.autograd import Tensor
 from fastfm_core.backends import Backend
 from fastfm_core.backends.memory import aligned_zeros
 from fastfm_core.contract import DropoutKey
+from fastfm_core.errors import InputError
 from fastfm_core.nn.module import Module
 
 
@@ -52,18 +53,23 @@ class BatchNorm(Module):
             return ops.normalize(x, self.gamma, self.beta, self.running_mean, self.running_variance, self.eps)
         out, mean, variance = ops.batch_norm(x, self.gamma, self.beta, self.eps)
         count = len(x.data)
+        if count < 2:  # one sample has no variance to learn from
+            return out
         self.running_mean += np.float32(self.momentum) * (mean - self.running_mean)
-        self.running_variance += np.float32(self.momentum) * (
-            variance * (count / max(count - 1, 1)) - self.running_variance
-        )
+        self.running_variance += np.float32(self.momentum) * (variance * (count / (count - 1)) - self.running_variance)
         return out
 
 
 class Dropout(Module):
-    """In training, keeps an element with probability 1 - rate and scales it by 1/(1 - rate); draws are named by
-    (seed, step, layer) and the element's number, so threads and resumed runs draw the same."""
+    """In training, keeps an element with probability 1 - rate and scales it by 1/(1 - rate).
+
+    Draws are named by (seed, step, layer) and the element's number, so threads and resumed runs draw the same. The step
+    is set by ``Module.begin_step``: without it every step drops the same elements.
+    """
 
     def __init__(self, rate: float, *, seed: int, layer: int) -> None:
+        if not 0.0 <= rate < 1.0:
+            raise InputError(f"the dropout rate must be at least 0 and below 1, got {rate}")
         self.rate = rate
         self.seed = seed
         self.layer = layer
@@ -81,21 +87,23 @@ class Dropout(Module):
 class MLP(Module):
     """Hidden layers of Linear, (BatchNorm,) ReLU, Dropout, then Linear to one number: [B, K] -> [B].
 
-    Without batch norm, bias, ReLU and dropout are one pass over the product.
+    Without batch norm, bias, ReLU and dropout are one pass over the product. Give a second MLP of a model, which has
+    the same seed, another ``stream``.
     """
 
     def __init__(
         self, inputs: int, hidden: Sequence[int], backend: Backend, *, seed: int, dropout: float = 0.0,
-        batch_norm: bool = False,
+        batch_norm: bool = False, stream: int = 0,
     ) -> None:  # fmt: skip
+        first = stream << 16  # layers of another stream start and drop differently under the same seed
         widths = [inputs, *hidden]
         self.layers = [
-            Linear(inputs, outputs, backend, seed=seed, layer=n)
+            Linear(inputs, outputs, backend, seed=seed, layer=first + n)
             for n, (inputs, outputs) in enumerate(itertools.pairwise(widths))
         ]
         self.norms = [BatchNorm(width, backend) for width in hidden] if batch_norm else []
-        self.drops = [Dropout(dropout, seed=seed, layer=n) for n in range(len(hidden))]
-        self.head = Linear(widths[-1], 1, backend, seed=seed, layer=len(hidden))
+        self.drops = [Dropout(dropout, seed=seed, layer=first + n) for n in range(len(hidden))]
+        self.head = Linear(widths[-1], 1, backend, seed=seed, layer=first + len(hidden))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, K] -> [B]."""
@@ -104,4 +112,4 @@ class MLP(Module):
                 x = ops.relu(self.norms[n](layer(x)), drop.rate, drop.key())
             else:
                 x = ops.linear_relu(x, layer.weight, layer.bias, drop.rate, drop.key())
-        return ops.flatten(self.head(x))
+        return ops.squeeze(self.head(x))

@@ -38,20 +38,26 @@ class Module:
                     for path, module in child.modules():
                         yield f"{prefix}.{path}".rstrip("."), module
 
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """(path, tensor) of everything that is trained."""
+    def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """(path, tensor) of every tensor, trained or frozen; one that is shared goes by its first path."""
+        seen: set[int] = set()
         for path, module in self.modules():
             for name, value in vars(module).items():
-                if isinstance(value, Tensor) and value.requires_grad:
+                if isinstance(value, Tensor) and id(value) not in seen:
+                    seen.add(id(value))
                     yield f"{path}.{name}".lstrip("."), value
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """(path, tensor) of everything that is trained."""
+        return ((path, tensor) for path, tensor in self.named_tensors() if tensor.requires_grad)
 
     def parameters(self) -> list[Tensor]:
         """Everything that is trained."""
         return [tensor for _, tensor in self.named_parameters()]
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Parameters and buffers by path; the arrays themselves, not copies."""
-        state = {path: tensor.data for path, tensor in self.named_parameters()}
+        """Tensors and buffers by path; the arrays themselves, not copies."""
+        state = {path: tensor.data for path, tensor in self.named_tensors()}
         for path, module in self.modules():
             for name, value in vars(module).items():
                 if isinstance(value, np.ndarray):
@@ -59,7 +65,7 @@ class Module:
         return state
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Copy values into parameters and buffers. Names and shapes must agree; nothing is changed if they do not."""
+        """Copy values into tensors and buffers. Names and shapes must agree; nothing is changed if they do not."""
         own = self.state_dict()
         if own.keys() != state.keys():
             wrong = sorted(own.keys() ^ state.keys())
@@ -69,7 +75,7 @@ class Module:
                 raise InputError(f"the saved {name} has shape {state[name].shape}, this model's {array.shape}")
         for name, array in own.items():
             array[...] = state[name]
-        for tensor in self.parameters():
+        for _, tensor in self.named_tensors():
             tensor.version += 1
 
     def train(self) -> None:

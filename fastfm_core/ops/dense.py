@@ -8,6 +8,7 @@ import numpy as np
 
 from fastfm_core.autograd import Context, Function, Tensor
 from fastfm_core.contract import DropoutKey
+from fastfm_core.errors import InputError
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -32,23 +33,29 @@ def dropout(x: Tensor, rate: float, key: DropoutKey) -> Tensor:
 
 def add(first: Tensor, *others: Tensor) -> Tensor:
     """Sum of tensors of shape [B] and of scalars (shape [1]), [B]."""
+    for term in others:
+        if term.data.shape not in (first.data.shape, (1,)):
+            raise InputError(f"add takes shapes {first.data.shape} and (1,), got {term.data.shape}")
     return _Add.apply(first, *others)
 
 
-def flatten(x: Tensor) -> Tensor:
-    """[B, ...] -> [B, product of the rest]; [B, 1] -> [B]."""
-    return _Flatten.apply(x)
+def squeeze(x: Tensor) -> Tensor:
+    """[B, 1] -> [B]."""
+    return _Squeeze.apply(x)
 
 
 class _Linear(Function):
     @staticmethod
     def forward(context: Context, x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
         context.saved = x, weight
-        return np.add(product := context.backend.matmul(x, weight), bias, out=product)
+        out = context.backend.matmul(x, weight)
+        out += bias
+        return out
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
-        return _product_gradients(context, grad, grad.sum(axis=0))
+        x, weight = context.saved
+        return *_product_gradients(context, x, weight, grad), grad.sum(axis=0)
 
 
 class _LinearReLU(Function):
@@ -65,16 +72,13 @@ class _LinearReLU(Function):
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
         x, weight, out, rate = context.saved
         grad, bias_grad = context.backend.bias_relu_dropout_backward(grad, out, rate)
-        context.saved = x, weight
-        return _product_gradients(context, grad, bias_grad)
+        return *_product_gradients(context, x, weight, grad), bias_grad
 
 
-def _product_gradients(context: Context, grad: np.ndarray, bias_grad: np.ndarray) -> tuple[Any, ...]:
-    """Gradients of x weight + bias by x (where needed), weight and bias."""
-    x, weight = context.saved
-    by_weight = context.backend.matmul(x.T, grad)
+def _product_gradients(context: Context, x: np.ndarray, weight: np.ndarray, grad: np.ndarray) -> tuple[Any, Any]:
+    """Gradients of the product x weight by x (where needed) and by weight."""
     by_x = context.backend.matmul(grad, weight.T) if context.needs[0] else None
-    return by_x, by_weight, bias_grad
+    return by_x, context.backend.matmul(x.T, grad)
 
 
 class _ReLU(Function):
@@ -116,13 +120,11 @@ class _Add(Function):
         return tuple(grad if shape == grad.shape else grad.sum().reshape(shape) for shape in context.saved)
 
 
-class _Flatten(Function):
+class _Squeeze(Function):
     @staticmethod
     def forward(context: Context, x: np.ndarray) -> np.ndarray:
-        context.saved = (x.shape,)
-        flat = x.reshape(len(x), int(np.prod(x.shape[1:])))
-        return flat[:, 0] if flat.shape[1] == 1 else flat
+        return x.reshape(len(x))
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
-        return (grad.reshape(context.saved[0]),)
+        return (grad[:, None],)

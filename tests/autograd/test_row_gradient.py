@@ -27,7 +27,7 @@ def lazy(table: Tensor, entries: Entries, seed: int) -> RowGradient:
     assert deep is not None
     by_bias = draw_tensor(table.backend, random, 1)
     weight = draw_tensor(table.backend, random, deep.data.shape[1], 1)
-    total = ops.add(pairs, ops.flatten(ops.linear(deep, weight, by_bias)))
+    total = ops.add(pairs, ops.squeeze(ops.linear(deep, weight, by_bias)))
     total.backward(random.standard_normal(entries.samples))
     gradient, table.grad = table.grad, None
     assert isinstance(gradient, RowGradient)

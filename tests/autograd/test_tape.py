@@ -176,7 +176,7 @@ def test_the_tape_is_freed_by_backward(backend: Backend) -> None:
     assert batch.labels is not None
     first, pairs, deep = model.embedding(batch, deep=True)
     hidden = ops.linear_relu(deep, model.mlp.layers[0].weight, model.mlp.layers[0].bias)
-    loss = ops.bce_with_logits(ops.add(first, pairs, ops.flatten(model.mlp.head(hidden))), batch.labels)
+    loss = ops.bce_with_logits(ops.add(first, pairs, ops.squeeze(model.mlp.head(hidden))), batch.labels)
     inner = [weakref.ref(x) for tensor in (first, pairs, deep, hidden) for x in (tensor, tensor.node)]
     inner.append(weakref.ref(hidden.data))
     del first, pairs, deep, hidden
@@ -191,3 +191,11 @@ def test_the_tape_is_freed_by_backward(backend: Backend) -> None:
 def test_the_tape_is_small() -> None:
     package = Path(fastfm_core.autograd.__file__).parent
     assert sum(len(path.read_text().splitlines()) for path in package.glob("*.py")) <= 300
+
+
+def test_nothing_recorded_means_nothing_to_differentiate(backend: Backend) -> None:
+    tensor = Tensor(np.ones(3), backend, requires_grad=True)
+    with no_grad():
+        total = ops.add(tensor)
+    with pytest.raises(InputError, match="nothing to differentiate"):
+        total.backward()

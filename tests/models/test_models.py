@@ -164,3 +164,8 @@ def test_starting_point(backend: Backend) -> None:
 def test_unknown_models_are_named(backend: Backend) -> None:
     with pytest.raises(InputError, match="unknown model 'ffm'; known: lr, fm, deepfm"):
         build("ffm", backend)
+
+
+def test_an_option_that_no_model_has_is_refused(backend: Backend) -> None:
+    with pytest.raises(InputError, match="no model has an option 'dimm'; fm has dim, init_std, seed"):
+        build("fm", backend, dimm=8)

@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from drawing import draw_batch
+from drawing import draw_batch, draw_tensor
 
 from fastfm_core import ops
 from fastfm_core.autograd import Tensor
 from fastfm_core.backends import Backend
+from fastfm_core.errors import InputError
 from fastfm_core.nn import MLP, BatchNorm, Dropout, FieldEmbedding, Linear, Module
 from fastfm_core.random import keep_threshold, philox
 
@@ -66,7 +67,7 @@ def test_mlp_is_its_layers_one_after_another(backend: Backend) -> None:
             h = mlp.layers[n](h)
             h = mlp.norms[n](h) if batch_norm else h
             h = mlp.drops[n](ops.relu(h))
-        np.testing.assert_allclose(mlp(x).data, ops.flatten(mlp.head(h)).data, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(mlp(x).data, ops.squeeze(mlp.head(h)).data, rtol=1e-5, atol=1e-6)
 
 
 def test_batch_norm_keeps_running_statistics(backend: Backend) -> None:
@@ -162,3 +163,22 @@ def test_field_embedding_of_dim_zero_trains_the_first_order_alone(backend: Backe
         assert deep is None and not pairs.data.any()
         ops.add(first, pairs).backward()
     assert embedding.linear.grad.dense().shape == (9,)
+
+
+def test_one_sample_teaches_batch_norm_nothing(backend: Backend) -> None:
+    norm = BatchNorm(3, backend)
+    norm(draw_tensor(backend, np.random.default_rng(0), 1, 3, dtype=np.float32))
+    assert (norm.running_mean == 0).all() and (norm.running_variance == 1).all()
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0])
+def test_a_dropout_rate_out_of_bounds_is_refused(rate: float) -> None:
+    with pytest.raises(InputError, match="dropout rate"):
+        Dropout(rate, seed=0, layer=0)
+
+
+def test_streams_tell_modules_of_one_seed_apart(backend: Backend) -> None:
+    tables = [FieldEmbedding(5, 4, backend, seed=3, stream=stream).table.data for stream in (0, 1)]
+    assert not np.isclose(*tables).any()
+    heads = [MLP(4, (3,), backend, seed=3, stream=stream).head.weight.data for stream in (0, 1)]
+    assert not np.isclose(*heads).any()

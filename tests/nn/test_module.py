@@ -38,7 +38,7 @@ def test_parameters_and_buffers_have_paths(backend: Backend) -> None:
     assert set(parameters) == {"scale", *affine, *norms}
     assert module.parameters() == list(parameters.values())
     running = {f"mlp.norms.{n}.running_{name}" for n in (0, 1) for name in ("mean", "variance")}
-    assert set(module.state_dict()) == {*parameters, *running, "counts"}
+    assert set(module.state_dict()) == {*parameters, *running, "counts", "constant"}
 
 
 def test_training_and_step_reach_every_module(backend: Backend) -> None:
@@ -93,3 +93,17 @@ def test_calling_a_module_runs_forward(backend: Backend) -> None:
     x = Tensor(np.ones((4, 3), np.float32), backend)
     np.testing.assert_array_equal(linear(x).data, linear.forward(x).data)
     assert {type(m) for _, m in Nested(backend).modules()} == {Nested, MLP, Linear, BatchNorm, Dropout}
+
+
+def test_frozen_tensors_are_saved_and_not_trained(backend: Backend) -> None:
+    layer = Linear(2, 3, backend, seed=0, layer=0)
+    layer.bias.requires_grad = False
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert list(layer.state_dict()) == ["weight", "bias"]
+
+
+def test_a_tensor_under_two_paths_is_one_parameter(backend: Backend) -> None:
+    outer = Module()
+    outer.first = Linear(2, 3, backend, seed=0, layer=0)  # type: ignore[attr-defined]
+    outer.second = outer.first  # type: ignore[attr-defined]
+    assert [name for name, _ in outer.named_parameters()] == ["first.weight", "first.bias"]

@@ -36,6 +36,7 @@ def dense_cases(backend: Backend, random: np.random.Generator) -> dict[str, tupl
     x, weight, bias = (draw_tensor(backend, random, *shape) for shape in [(5, 4), (4, 3), (3,)])
     gamma, beta = draw_tensor(backend, random, 4), draw_tensor(backend, random, 4)
     signed, fields = away_from_zero(backend, random, 5, 4), draw_tensor(backend, random, 5, 3, 2)
+    column = draw_tensor(backend, random, 5, 1)
     first, second, scalar = (draw_tensor(backend, random, size) for size in (5, 5, 1))
     mean, variance = random.standard_normal(4), random.uniform(0.5, 2.0, 4)
     labels, weights = random.uniform(0, 1, 5), random.uniform(0.1, 2.0, 5)
@@ -45,13 +46,13 @@ def dense_cases(backend: Backend, random: np.random.Generator) -> dict[str, tupl
         "bce_with_logits": (lambda z: ops.bce_with_logits(z, labels, weights), [first]),
         "bi_interaction": (ops.bi_interaction, [fields]),
         "dropout": (lambda t: ops.dropout(t, 0.4, KEY), [fields]),
-        "flatten": (ops.flatten, [fields]),
         "fm_interaction": (ops.fm_interaction, [fields]),
         "linear": (ops.linear, [x, weight, bias]),
         "linear_relu": (lambda *t: ops.linear_relu(*t, rate=0.4, key=KEY), [x, weight, bias]),
         "mse": (lambda z: ops.mse(z, labels, weights), [first]),
         "normalize": (lambda x, g, b: ops.normalize(x, g, b, mean, variance, 1e-5), [x, gamma, beta]),
         "relu": (lambda t: ops.relu(t, 0.4, KEY), [signed]),
+        "squeeze": (ops.squeeze, [column]),
     }
 
 

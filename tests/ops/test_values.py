@@ -20,11 +20,15 @@ def test_add_takes_vectors_and_scalars(backend: Backend) -> None:
     assert ops.add(first).data.shape == (4,)
 
 
-def test_flatten_drops_a_last_axis_of_one(backend: Backend) -> None:
-    x = draw_tensor(backend, np.random.default_rng(1), 4, 3, 2)
-    np.testing.assert_array_equal(ops.flatten(x).data, x.data.reshape(4, 6))
+def test_squeeze_drops_a_last_axis_of_one(backend: Backend) -> None:
     one = draw_tensor(backend, np.random.default_rng(1), 4, 1)
-    np.testing.assert_array_equal(ops.flatten(one).data, one.data[:, 0])
+    np.testing.assert_array_equal(ops.squeeze(one).data, one.data[:, 0])
+
+
+def test_add_refuses_to_broadcast(backend: Backend) -> None:
+    samples, column = (draw_tensor(backend, np.random.default_rng(1), *shape) for shape in [(4,), (4, 1)])
+    with pytest.raises(InputError, match=r"add takes shapes \(4,\) and \(1,\), got \(4, 1\)"):
+        ops.add(samples, column)
 
 
 def test_linear_relu_is_linear_then_relu(backend: Backend) -> None:
@@ -55,7 +59,9 @@ def test_embedding_fm_is_embedding_bag_then_fm(backend: Backend) -> None:
     assert deep is not None
     assert not first.data.any()
     np.testing.assert_allclose(pairs.data, ops.fm_interaction(pooled).data, rtol=1e-12)
-    np.testing.assert_array_equal(deep.data, np.concatenate([ops.flatten(pooled).data, numbers], axis=1))
+    np.testing.assert_array_equal(
+        deep.data, np.concatenate([pooled.data.reshape(len(pooled.data), -1), numbers], axis=1)
+    )
 
 
 def test_values_given_as_a_tensor_replace_those_of_the_entries(backend: Backend) -> None:

@@ -102,7 +102,15 @@ def _drop(x: np.ndarray, out: np.ndarray, rate: float, key: DropoutKey) -> None:
     flat, kept = x.reshape(-1), out.reshape(-1)
     threshold, scale = np.uint32(random.keep_threshold(rate)), x.dtype.type(1.0 / (1.0 - rate))
     seed = np.uint64(key.seed & 0xFFFFFFFFFFFFFFFF)
-    arguments = (flat, kept, threshold, scale, seed, np.uint32(key.step & 0xFFFFFFFF), np.uint32(key.layer & 0xFFFFFFFF))
+    arguments = (
+        flat,
+        kept,
+        threshold,
+        scale,
+        seed,
+        np.uint32(key.step & 0xFFFFFFFF),
+        np.uint32(key.layer & 0xFFFFFFFF),
+    )
     ranges(_drop_blocks, (len(flat) + 3) // 4, 64, *arguments)
 
 
