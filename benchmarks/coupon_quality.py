@@ -13,10 +13,10 @@ import statistics
 from typing import Any
 
 import numpy as np
-from fastfm_core.config import parse_settings
 
 from baselines import BASELINES, baseline_auc
 from comparison import MODELS, Parts, arguments, compare, prepare, print_comparison
+from fastfm_core.config import parse_settings
 from fastfm_core.data import Categorical, Encoder, Schema, read_table
 from fastfm_core.data import split as splits
 from fastfm_core.data.bundled import COUPON_LABEL, COUPON_RESPONDENT, coupon_path

@@ -10,9 +10,9 @@ rating, timestamp; the last two are dropped. Genres are one field, the mean of t
 from __future__ import annotations
 
 import numpy as np
-from fastfm_core.config import parse_settings
 
 from comparison import MODELS, arguments, compare, prepare, print_comparison
+from fastfm_core.config import parse_settings
 from fastfm_core.data import Categorical, MultiHot, Schema, read_table
 from fastfm_core.data import split as splits
 from fastfm_core.data.labels import label_values

@@ -118,7 +118,7 @@ def _say_notes(prepared: prepare.Prepared, config: TrainConfig) -> None:
 
 def _fit(model: TrainedModel, parts: dict[str, prepare.Part], folder: Path, watch: Stopwatch) -> training.Training:
     config, part = model.config, parts["train"]
-    assert config.batch_size is not None
+    assert config.batch_size is not None and config.lr is not None
     drop = model.encoder.drop_to_unknown
     batches = Batches(part.encoded, part.rows, config.batch_size, model.seed, drop_to_unknown=drop)
     optimizer = optim.build(

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from fastfm_core.data.encode import LARGE_TABLE, default_min_count
 from fastfm_core.errors import InputError
 
 Parser = Callable[[Any], Any]
-SMALL_TABLE, LARGE_TABLE = 100_000, 1_000_000
+SMALL_TABLE = 100_000
 LEARNING_RATES = {"adam": 1e-3, "adagrad": 0.05, "rowwise_adagrad": 0.05, "sgd": 0.1}
 SMALL_TABLE_ADAM = 3e-3
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -82,8 +83,8 @@ class TrainConfig:
     """
 
     dim: int = setting(16, integer(1))
-    hidden: tuple[int, ...] = setting((128, 64), integers)
-    dropout: float = setting(0.2, real(0, below=1))
+    hidden: tuple[int, ...] = setting((400, 400), integers)
+    dropout: float = setting(0.5, real(0, below=1))
     batch_norm: bool = setting(False, flag)
     init_std: float = setting(0.01, real(0))
     optimizer: str = setting("adam", choice(*LEARNING_RATES))
@@ -106,11 +107,16 @@ class TrainConfig:
                 raise InputError(f"{item.name}={value}: give {parse.__doc__}") from None
 
     def resolved(self, train_rows: int) -> TrainConfig:
-        """The same with batch size and learning rate filled in, by the number of training rows and the optimizer."""
+        """The same with batch size, learning rate and min_count filled in, by training rows and optimizer."""
         small = train_rows < SMALL_TABLE
         batch_size = 256 if small else 1024 if train_rows < LARGE_TABLE else 4096
         lr = SMALL_TABLE_ADAM if small and self.optimizer == "adam" else LEARNING_RATES[self.optimizer]
-        return replace(self, batch_size=self.batch_size or batch_size, lr=lr if self.lr is None else self.lr)
+        return replace(
+            self,
+            batch_size=self.batch_size or batch_size,
+            lr=lr if self.lr is None else self.lr,
+            min_count=self.min_count or default_min_count(train_rows),
+        )
 
 
 def parse_settings(settings: Iterable[str]) -> TrainConfig:

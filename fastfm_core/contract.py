@@ -86,6 +86,11 @@ class RowPlan(NamedTuple):
     order: Array
 
 
+def every_row(count: int) -> RowPlan:
+    """The plan in which each of ``count`` rows occurs once, as entry number row: a dense gradient's."""
+    return RowPlan(np.arange(count, dtype=np.int32), np.arange(count + 1), np.arange(count, dtype=np.int32))
+
+
 class RowSource(NamedTuple):
     """A lazy row gradient: where the gradient of each entry's row comes from. Nothing of size [N, D] is stored.
 

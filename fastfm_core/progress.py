@@ -55,7 +55,7 @@ def epoch_line(record: dict[str, Any]) -> str:
     valid = record["valid"]
     name, value = ("AUC", valid["auc"]) if "auc" in valid else ("RMSE", valid["rmse"])
     return (
-        f"epoch {record['epoch']:>3}  {thousands(record['rows_per_second'])} rows/s  loss {record['train_loss']:.4f}"
+        f"epoch {record['epoch']:>3}  {thousands(record['rows_per_second']):>5} rows/s  loss {record['train_loss']:.4f}"
         f"  validation {name} {value:.4f}  lr {record['lr']:.3g}"
     )
 

@@ -139,6 +139,8 @@ def train_step(model: Any, optimizer: Any, batch: Batch, *, task: str, step: int
 
     step  counted from 1, names the dropout draw;  clip_norm  the largest gradient norm, 0: no clipping
     """
+    if batch.labels is None:
+        raise InputError("the batch has no labels to learn from; give the encoder labels, too")
     loss_function = ops.mse if task == "regression" else ops.bce_with_logits
     model.begin_step(step)
     optimizer.zero_grad()

@@ -16,10 +16,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-from fastfm_core.config import TrainConfig
 
 from comparison import MODELS, build, prepare
 from fastfm_core import optim, train
+from fastfm_core.config import TrainConfig
 from fastfm_core.data import Categorical, Schema, read_table
 from fastfm_core.data import split as splits
 from fastfm_core.data.bundled import COUPON_LABEL, coupon_path

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from fastfm_core.autograd.function import Context
 from fastfm_core.autograd.tensor import Tensor
 
 
-def backward(roots: Sequence[Tensor], gradients: Sequence[Any]) -> None:
+def backward(roots: list[Tensor], gradients: list[Any]) -> None:
     """Add the sum over roots of d(root)/d(leaf) * gradient to each ``leaf.grad``. A tape is walked once, then freed."""
     pending: dict[Context, list[Any]] = {}
     for root, gradient in zip(roots, gradients, strict=True):
         _deliver(root, gradient, pending)
     for node in _topological(list(pending)):
-        passed = node.function.backward(node, *pending.pop(node))
-        for position, parent in node.parents():
-            _deliver(parent, passed[position], pending)
-        node.saved = ()
+        for tensor, grad in node.backward(pending.pop(node)):
+            _deliver(tensor, grad, pending)
 
 
 def _deliver(tensor: Tensor, grad: Any, pending: dict[Context, list[Any]]) -> None:
@@ -47,5 +44,5 @@ def _topological(roots: list[Context]) -> list[Context]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((parent.node, False) for _, parent in node.parents() if parent.node is not None)
+            stack.extend((x.node, False) for x, _ in node.versions if x.node is not None)
     return order[::-1]

@@ -11,27 +11,35 @@ from collections.abc import Callable
 from typing import Any
 
 from fastfm_core.autograd.tensor import Tensor, recording
-from fastfm_core.errors import InputError
+from fastfm_core.errors import InputError, StaleGradient
 
 
 class Context:
     """One application of a function: a node of the tape."""
 
     def __init__(self, function: type[Function], inputs: tuple[Any, ...]) -> None:
-        backends = {x.backend.name: x.backend for x in inputs if isinstance(x, Tensor)}
-        if len(backends) != 1:
-            found = " and ".join(sorted(backends)) or "no tensor"
-            raise InputError(f"{function.__name__} needs tensors of one backend, got {found}")
+        tensors = [x for x in inputs if isinstance(x, Tensor)]
+        names = sorted({x.backend.name for x in tensors})
+        if len(names) != 1:
+            raise InputError(f"{function.__name__} needs tensors of one backend, got {' and '.join(names) or 'none'}")
         self.function = function
-        self.inputs = inputs
-        self.backend = next(iter(backends.values()))
+        self.inputs: tuple[Any, ...] = inputs
+        self.backend = tensors[0].backend
         self.needs = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
+        self.versions = [(x, x.version) for x in tensors]
         self.saved: tuple[Any, ...] = ()
         self.outputs = 1
 
-    def parents(self) -> list[tuple[int, Tensor]]:
-        """(position, tensor) of the inputs that need a gradient."""
-        return [(i, self.inputs[i]) for i, needed in enumerate(self.needs) if needed]
+    def backward(self, grads: list[Any]) -> list[tuple[Tensor, Any]]:
+        """Each input that needs a gradient, with it. Frees inputs and saved arrays, so a node is walked once."""
+        if not self.inputs:
+            raise InputError(f"the tape of {self.function.__name__} was walked already; run forward again")
+        if any(tensor.version != version for tensor, version in self.versions):
+            raise StaleGradient(f"an input of {self.function.__name__} changed after forward; run forward again")
+        passed = zip(self.inputs, self.function.backward(self, *grads), self.needs, strict=True)
+        arrivals = [(tensor, grad) for tensor, grad, needed in passed if needed]
+        self.inputs, self.versions, self.saved = (), [], ()
+        return arrivals
 
 
 class Function:

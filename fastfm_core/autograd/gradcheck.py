@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,8 @@ from fastfm_core.autograd.tensor import Tensor
 
 
 def gradcheck(
-    function: Callable[..., Any], inputs: Sequence[Tensor], *, seed: int = 0, step: float = 1e-6,
-    tolerance: float = 1e-6,
-) -> None:  # fmt: skip
+    function: Callable[..., Any], inputs: list[Tensor], *, seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6
+) -> None:
     """Raise AssertionError unless the derivative of a random projection of ``function(*inputs)`` is right.
 
     inputs     float64 tensors; those that require a gradient are moved, each along a random direction u
@@ -34,8 +33,7 @@ def gradcheck(
         grad = tensor.grad.dense() if isinstance(tensor.grad, RowGradient) else tensor.grad
         direction = random.standard_normal(tensor.data.shape)
         analytic = 0.0 if grad is None else float(np.vdot(grad, direction))
-        origin = tensor.data.copy()
-        values: list[float] = []
+        origin, values = tensor.data.copy(), []
         for sign in (1, -1):
             tensor.data[...] = origin + sign * step * direction
             outputs = _outputs(function, inputs)
@@ -46,6 +44,6 @@ def gradcheck(
         assert error <= tolerance, f"input {position}: tape says {analytic:.9g}, differences say {numeric:.9g}"
 
 
-def _outputs(function: Callable[..., Any], inputs: Sequence[Tensor]) -> list[Tensor]:
+def _outputs(function: Callable[..., Any], inputs: list[Tensor]) -> list[Tensor]:
     result = function(*inputs)
     return [y for y in (result if isinstance(result, tuple) else (result,)) if y is not None]

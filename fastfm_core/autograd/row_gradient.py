@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.autograd.tensor import Tensor
-from fastfm_core.contract import RowPlan, RowSource
+from fastfm_core.contract import RowPlan, RowSource, every_row
 from fastfm_core.errors import StaleGradient
 
 
@@ -20,6 +20,8 @@ class RowGradient:
 
     ``rows`` is the table's data as [V, D]; a first-order weight vector [V] is seen as [V, 1].
     """
+
+    __array_ufunc__ = None  # NumPy leaves array + RowGradient to __radd__
 
     def __init__(self, table: Tensor, parts: list[tuple[RowPlan, RowSource]]) -> None:
         self.table = table
@@ -48,11 +50,10 @@ class RowGradient:
     def materialize(self) -> tuple[np.ndarray, np.ndarray]:
         """(rows [U] ascending, summed gradient of each [U, D]); parts are added in the order they arrived."""
         self._check()
-        kernels = self.table.backend
-        rows, places = kernels.merge_plans([plan for plan, _ in self.parts])
+        rows, places = self.table.backend.merge_plans([plan for plan, _ in self.parts])
         values = np.zeros((len(rows), self.rows.shape[1]), self.rows.dtype)
         for (plan, source), place in zip(self.parts, places, strict=True):
-            values[place] += kernels.materialize_rows(self.rows, plan, source)
+            values[place] += self.table.backend.materialize_rows(self.rows, plan, source)
         return rows, values
 
     def norm2(self) -> float:
@@ -69,8 +70,3 @@ class RowGradient:
     def _check(self) -> None:
         if self.version != self.table.version:
             raise StaleGradient("this row gradient was made before the table changed; run forward and backward again")
-
-
-def every_row(count: int) -> RowPlan:
-    """The plan in which each of ``count`` rows occurs once, as entry number row."""
-    return RowPlan(np.arange(count, dtype=np.int32), np.arange(count + 1), np.arange(count, dtype=np.int32))

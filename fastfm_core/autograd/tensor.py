@@ -41,7 +41,8 @@ class Tensor:
         """Add d(self)/d(leaf), weighted by ``gradient`` (1 without it), to the grad of every leaf that asks for one."""
         from fastfm_core.autograd.engine import backward
 
-        backward([self], [np.ones_like(self.data) if gradient is None else gradient])
+        weights = np.broadcast_to(1 if gradient is None else gradient, self.data.shape)
+        backward([self], [np.array(weights, self.data.dtype, order="C")])
 
 
 @contextmanager

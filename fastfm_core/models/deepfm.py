@@ -22,7 +22,7 @@ class DeepFM(Model):
     """FM and MLP on one embedding, trained together."""
 
     def __init__(
-        self, shape: Shape, backend: Backend, *, dim: int = 16, hidden: Sequence[int] = (128, 64), dropout: float = 0.2,
+        self, shape: Shape, backend: Backend, *, dim: int = 16, hidden: Sequence[int] = (400, 400), dropout: float = 0.5,
         batch_norm: bool = False, init_std: float = 0.01, seed: int = 0,
     ) -> None:  # fmt: skip
         self.backend = backend

@@ -96,7 +96,7 @@ class _EmbeddingFM(Function):
         plain = _source(kernels, entries, table.data.dtype)
         source, first = plain._replace(winners=out.winners), plain._replace(winners=out.linear_winners)
         if pair_grad is not None:
-            slots = np.ascontiguousarray(out.deep[:, : fields * dim]).reshape(-1, dim) if pooled else None
+            slots = np.ascontiguousarray(out.deep[:, : fields * dim]).reshape(entries.slots, dim) if pooled else None
             source = source._replace(pair_grad=pair_grad, sums=out.sums, slot_values=slots)
         if deep_grad is not None:
             source = source._replace(slot_grad=deep_grad[:, : fields * dim].reshape(samples, fields, dim))

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastfm_core.autograd import RowGradient, Tensor, every_row
+from fastfm_core.autograd import RowGradient, Tensor
 from fastfm_core.backends.memory import aligned_zeros
-from fastfm_core.contract import RowPlan, RowSource
+from fastfm_core.contract import RowPlan, RowSource, every_row
 from fastfm_core.errors import InputError
 
 
@@ -74,10 +74,13 @@ class Optimizer:
         return {**arrays, "steps": np.array(self.steps)}
 
     def load_state_dict(self, saved: dict[str, np.ndarray]) -> None:
-        """Copy saved states in; names must agree."""
+        """Copy saved states in. Names and shapes must agree; nothing is changed if they do not."""
         own = self.state_dict()
         if own.keys() != saved.keys():
             raise InputError(f"the saved optimizer state does not fit: {', '.join(sorted(own.keys() ^ saved.keys()))}")
+        for name, array in own.items():
+            if array.shape != saved[name].shape:
+                raise InputError(f"the saved state {name} has shape {saved[name].shape}, this one's {array.shape}")
         for name, array in own.items():
             if name != "steps":
                 array[...] = saved[name]

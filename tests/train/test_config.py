@@ -91,6 +91,12 @@ def test_learning_rate_follows_the_optimizer_and_for_adam_the_number_of_rows():
     assert TrainConfig(optimizer="adagrad", lr=0.01).resolved(1).lr == 0.01
 
 
+def test_min_count_follows_the_number_of_rows():
+    assert TrainConfig().resolved(999_999).min_count == 2
+    assert TrainConfig().resolved(1_000_000).min_count == 10
+    assert TrainConfig(min_count=1).resolved(5).min_count == 1
+
+
 def test_every_setting_survives_the_way_through_text():
     config = TrainConfig(hidden=(5, 3), batch_norm=True, batch_size=9)
     values = {key: ",".join(map(str, value)) if key == "hidden" else value for key, value in asdict(config).items()}

@@ -7,7 +7,7 @@ import io
 from fastfm_core.progress import EpochProgress, epoch_line, thousands
 
 RECORD = {"epoch": 3, "train_loss": 0.54321, "lr": 1e-3, "rows_per_second": 123456.0, "seconds": 1.0}
-CLOSING = "epoch   3  123k rows/s  loss 0.5432  validation AUC 0.8123  lr 0.001"
+CLOSING = "epoch   3   123k rows/s  loss 0.5432  validation AUC 0.8123  lr 0.001"
 
 
 class Terminal(io.StringIO):

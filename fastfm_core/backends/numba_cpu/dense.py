@@ -16,9 +16,10 @@ from fastfm_core.backends.numba_cpu.launch import given, piece_count, ranges, wo
 from fastfm_core.contract import DropoutKey
 
 _MULTIPLIER0, _MULTIPLIER1 = (np.uint64(m) for m in random.MULTIPLIERS)
-_WEYL0, _WEYL1 = (np.uint64(w) for w in random.WEYL)
+_WEYL0, _WEYL1 = (np.uint32(w) for w in random.WEYL)
 _ROUNDS = random.ROUNDS
-_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_BLOCKS = 64  # draws are made for this many counter blocks at once
+_HALF = np.uint64(32)
 
 
 def matmul(left: np.ndarray, right: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -99,9 +100,9 @@ def _by_blocks(kernel: Any, shape: tuple[int, ...], sums: int, dtype: Any, *argu
 
 def _drop(x: np.ndarray, out: np.ndarray, rate: float, key: DropoutKey) -> None:
     flat, kept = x.reshape(-1), out.reshape(-1)
-    threshold, scale = np.uint64(random.keep_threshold(rate)), x.dtype.type(1.0 / (1.0 - rate))
+    threshold, scale = np.uint32(random.keep_threshold(rate)), x.dtype.type(1.0 / (1.0 - rate))
     seed = np.uint64(key.seed & 0xFFFFFFFFFFFFFFFF)
-    arguments = (flat, kept, threshold, scale, seed, np.uint64(key.step & 0xFFFFFFFF), np.uint64(key.layer))
+    arguments = (flat, kept, threshold, scale, seed, np.uint32(key.step & 0xFFFFFFFF), np.uint32(key.layer & 0xFFFFFFFF))
     ranges(_drop_blocks, (len(flat) + 3) // 4, 64, *arguments)
 
 
@@ -126,16 +127,22 @@ def _relu_backward(low: Any, high: Any, grad: Any, output: Any, scale: Any, out:
 
 
 @helper
-def _philox(block: Any, seed: Any, step: Any, layer: Any) -> Any:
-    """Philox4x32-10, see ``fastfm_core.random``."""
-    c0, c1, c2, c3 = block & _LOW, step, layer, block >> _HALF
-    key0, key1 = seed & _LOW, seed >> _HALF
+def _philox(first: Any, words: Any, seed: Any, step: Any, layer: Any) -> None:
+    """words [4, n] uint32 = the draws of the blocks first .. first + n - 1; see ``fastfm_core.random``.
+
+    A round runs over all blocks before the next begins, so that the compiler can take several blocks at once.
+    """
+    c0, c1, c2, c3 = words[0], words[1], words[2], words[3]
+    for j in range(len(c0)):
+        block = np.uint64(first + j)
+        c0[j], c1[j], c2[j], c3[j] = np.uint32(block), step, layer, np.uint32(block >> _HALF)
+    key0, key1 = np.uint32(seed), np.uint32(seed >> _HALF)
     for _ in range(_ROUNDS):
-        product0, product1 = c0 * _MULTIPLIER0, c2 * _MULTIPLIER1
-        c0, c2 = (product1 >> _HALF) ^ c1 ^ key0, (product0 >> _HALF) ^ c3 ^ key1
-        c1, c3 = product1 & _LOW, product0 & _LOW
-        key0, key1 = (key0 + _WEYL0) & _LOW, (key1 + _WEYL1) & _LOW
-    return c0, c1, c2, c3
+        for j in range(len(c0)):
+            product0, product1 = np.uint64(c0[j]) * _MULTIPLIER0, np.uint64(c2[j]) * _MULTIPLIER1
+            c0[j], c2[j] = np.uint32(product1 >> _HALF) ^ c1[j] ^ key0, np.uint32(product0 >> _HALF) ^ c3[j] ^ key1
+            c1[j], c3[j] = np.uint32(product1), np.uint32(product0)
+        key0, key1 = np.uint32(key0 + _WEYL0), np.uint32(key1 + _WEYL1)
 
 
 @kernel
@@ -143,12 +150,15 @@ def _drop_blocks(
     low: Any, high: Any, x: Any, out: Any, threshold: Any, scale: Any, seed: Any, step: Any, layer: Any
 ) -> None:
     zero = x.dtype.type(0)
-    for block in range(low, high):
-        draws = _philox(np.uint64(block), seed, step, layer)
-        for lane in range(4):
-            i = block * 4 + lane
-            if i < len(x):
-                out[i] = zero if draws[lane] < threshold else x[i] * scale
+    words = np.empty((4, _BLOCKS), np.uint32)
+    for first in range(low, high, _BLOCKS):
+        _philox(first, words, seed, step, layer)
+        for j in range(min(_BLOCKS, high - first)):
+            for lane in range(4):
+                i = (first + j) * 4 + lane
+                if i < len(x):
+                    kept = x[i] * scale
+                    out[i] = zero if words[lane, j] < threshold else kept
 
 
 @kernel

@@ -1,0 +1,60 @@
+"""LR, FM and DeepFM as their papers write them: loops over samples, pairs and neurons, no identity used."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from fastfm_core.contract import Batch, Entries
+
+
+def slots(entries: Entries, table: np.ndarray) -> np.ndarray:
+    """Pooled rows [B, F, D] of sum, mean, sqrtn and max pooling."""
+    offsets = np.arange(len(entries.ids) + 1) if entries.offsets is None else entries.offsets
+    pooled = np.zeros((entries.samples, entries.fields, table.shape[1]))
+    for s in range(entries.slots):
+        places = range(offsets[s], offsets[s + 1])
+        terms = [(1.0 if entries.values is None else entries.values[i]) * table[entries.ids[i]] for i in places]
+        if terms:
+            n = len(terms)
+            pool = {
+                "sum": sum(terms),
+                "mean": sum(terms) / n,
+                "sqrtn": sum(terms) / np.sqrt(n),
+                "max": np.max(terms, 0),
+            }
+            pooled[divmod(s, entries.fields)] = pool[entries.pooling]
+    return pooled
+
+
+def lr(state: dict[str, np.ndarray], batch: Batch) -> np.ndarray:
+    """bias + sum of the slots' first-order weights, [B]."""
+    return state["bias"] + slots(batch.entries, state["embedding.linear"][:, None]).sum(axis=(1, 2))
+
+
+def fm(state: dict[str, np.ndarray], batch: Batch) -> np.ndarray:
+    """lr + sum over all pairs of slots of <e_s, e_t>, [B]."""
+    logits = lr(state, batch)
+    for b, e in enumerate(slots(batch.entries, state["embedding.table"])):
+        logits[b] += sum(float(np.dot(e[s], e[t])) for s, t in combinations(range(len(e)), 2))
+    return logits
+
+
+def deepfm(state: dict[str, np.ndarray], batch: Batch, *, layers: int, eps: float = 1e-5) -> np.ndarray:
+    """fm + MLP of the slots side by side and the raw numbers, in evaluation mode, [B]."""
+    logits = fm(state, batch)
+    for b, e in enumerate(slots(batch.entries, state["embedding.table"])):
+        x = list(e.reshape(-1)) + ([] if batch.dense is None else list(batch.dense[b]))
+        for n in range(layers):
+            weight, bias = state[f"mlp.layers.{n}.weight"], state[f"mlp.layers.{n}.bias"]
+            x = [sum(x[k] * weight[k, h] for k in range(len(x))) + bias[h] for h in range(len(bias))]
+            if f"mlp.norms.{n}.gamma" in state:
+                norm = [
+                    state[f"mlp.norms.{n}.{name}"] for name in ("running_mean", "running_variance", "gamma", "beta")
+                ]
+                x = [(v - m) / np.sqrt(s + eps) * g + c for v, m, s, g, c in zip(x, *norm, strict=True)]
+            x = [max(v, 0.0) for v in x]
+        head = state["mlp.head.weight"]
+        logits[b] += sum(x[k] * head[k, 0] for k in range(len(x))) + state["mlp.head.bias"][0]
+    return logits

@@ -1,0 +1,65 @@
+"""Whole trainings: the backends' loss curves agree, and threads change no bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from drawing import draw_batch, loss_of
+
+from fastfm_core import backends, models, optim, threads
+from fastfm_core.contract import Batch
+
+SHAPE: dict[str, Any] = {"fields": 4, "rows": 40}
+
+
+def train(model: models.Model, name: str, batches: list[Batch], **options: Any) -> list[float]:
+    """One step a batch; the losses."""
+    optimizer, losses = optim.build(name, model, lr=0.05, **options), []
+    for step, batch in enumerate(batches):
+        model.begin_step(step)
+        optimizer.zero_grad()
+        loss = loss_of(model, batch)
+        loss.backward()
+        optimizer.step(min(1.0, 1.0 / optim.gradient_norm(model.parameters())))
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("bags", [False, True])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
+def test_ten_losses_agree_between_backends(optimizer: str, batch_norm: bool, bags: bool) -> None:
+    drawn = [draw_batch(n, samples=32, numbers=3, bags=bags, values=bags, weights=True, **SHAPE) for n in range(10)]
+    curves = []
+    for name in ("reference", "numba"):
+        model = models.build(
+            "deepfm", **SHAPE, dense=3, backend=backends.get(name), seed=3, dim=8, hidden=(16, 8), dropout=0.2,
+            batch_norm=batch_norm, init_std=0.1,
+        )  # fmt: skip
+        curves.append(train(model, optimizer, drawn, embedding_l2=1e-3))
+    assert len(set(curves[0])) == 10
+    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-5)
+
+
+@pytest.mark.usefixtures("threads_restored")
+@pytest.mark.parametrize(("optimizer", "batch_norm", "bags"), [("adam", False, False), ("adagrad", True, True)])
+def test_threads_change_no_bit(optimizer: str, batch_norm: bool, bags: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten steps of a batch that every kernel family cuts into pieces: products, lookups, plans, updates."""
+    pieces: list[int] = []
+    run = threads.run
+    monkeypatch.setattr(threads, "run", lambda count, work: (pieces.append(count), run(count, work)))
+    drawn = [draw_batch(n, samples=2048, fields=10, rows=5000, numbers=3, bags=bags) for n in range(10)]
+    weights = []
+    for count in (1, 2):
+        threads.set_num_threads(count)
+        model = models.build(
+            "deepfm", fields=10, rows=5000, dense=3, backend=backends.get("numba"), seed=3, dim=16, hidden=(128, 64),
+            dropout=0.2, batch_norm=batch_norm,
+        )  # fmt: skip
+        losses = train(model, optimizer, drawn)
+        assert losses[-1] != losses[0]
+        weights.append({path: array.tobytes() for path, array in model.state_dict().items()})
+    assert sum(count > 1 for count in pieces) > 100
+    assert weights[0] == weights[1]

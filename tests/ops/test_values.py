@@ -1,0 +1,90 @@
+"""What operations return, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawing import draw_entries, draw_tensor
+
+from fastfm_core import ops
+from fastfm_core.autograd import Tensor
+from fastfm_core.backends import Backend
+from fastfm_core.contract import DropoutKey
+from fastfm_core.errors import InputError
+
+
+def test_add_takes_vectors_and_scalars(backend: Backend) -> None:
+    random = np.random.default_rng(1)
+    first, second, bias = (draw_tensor(backend, random, size) for size in (4, 4, 1))
+    np.testing.assert_array_equal(ops.add(first, second, bias).data, first.data + second.data + bias.data)
+    assert ops.add(first).data.shape == (4,)
+
+
+def test_flatten_drops_a_last_axis_of_one(backend: Backend) -> None:
+    x = draw_tensor(backend, np.random.default_rng(1), 4, 3, 2)
+    np.testing.assert_array_equal(ops.flatten(x).data, x.data.reshape(4, 6))
+    one = draw_tensor(backend, np.random.default_rng(1), 4, 1)
+    np.testing.assert_array_equal(ops.flatten(one).data, one.data[:, 0])
+
+
+def test_linear_relu_is_linear_then_relu(backend: Backend) -> None:
+    random = np.random.default_rng(2)
+    x, weight, bias = (draw_tensor(backend, random, *shape) for shape in [(5, 4), (4, 3), (3,)])
+    key = DropoutKey(1, 2, 3)
+    apart = ops.dropout(ops.relu(ops.linear(x, weight, bias)), 0.3, key).data
+    np.testing.assert_allclose(ops.linear_relu(x, weight, bias, 0.3, key).data, apart, rtol=1e-14)
+    np.testing.assert_allclose(ops.relu(ops.linear(x, weight, bias), 0.3, key).data, apart, rtol=1e-14)
+
+
+def test_batch_norm_and_normalize_agree_on_the_batchs_statistics(backend: Backend) -> None:
+    random = np.random.default_rng(3)
+    x, gamma, beta = (draw_tensor(backend, random, *shape) for shape in [(6, 4), (4,), (4,)])
+    out, mean, variance = ops.batch_norm(x, gamma, beta, 1e-5)
+    np.testing.assert_allclose(mean, x.data.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(variance, x.data.var(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(ops.normalize(x, gamma, beta, mean, variance, 1e-5).data, out.data, rtol=1e-12)
+
+
+def test_embedding_fm_is_embedding_bag_then_fm(backend: Backend) -> None:
+    random = np.random.default_rng(4)
+    table = draw_tensor(backend, random, 9, 4)
+    entries = draw_entries(random, bags=True, values=True, dtype=np.float64, pooling="mean")
+    numbers = random.standard_normal((entries.samples, 2))
+    first, pairs, deep = ops.embedding_fm(table, None, entries, numbers, deep=True)
+    pooled = ops.embedding_bag(table, entries)
+    assert deep is not None
+    assert not first.data.any()
+    np.testing.assert_allclose(pairs.data, ops.fm_interaction(pooled).data, rtol=1e-12)
+    np.testing.assert_array_equal(deep.data, np.concatenate([ops.flatten(pooled).data, numbers], axis=1))
+
+
+def test_values_given_as_a_tensor_replace_those_of_the_entries(backend: Backend) -> None:
+    random = np.random.default_rng(5)
+    table = draw_tensor(backend, random, 9, 4)
+    entries = draw_entries(random, bags=True, values=True, dtype=np.float64)
+    assert entries.values is not None
+    values = Tensor(entries.values, backend, requires_grad=True)
+    other = entries._replace(values=np.ones_like(entries.values))
+    np.testing.assert_array_equal(ops.embedding_bag(table, other, values).data, ops.embedding_bag(table, entries).data)
+
+
+def test_pooling_none_has_no_deep_input(backend: Backend) -> None:
+    random = np.random.default_rng(6)
+    entries = draw_entries(random, fields=1, bags=True, pooling="none")
+    with pytest.raises(InputError, match="none"):
+        ops.embedding_fm(draw_tensor(backend, random, 9, 4), None, entries, deep=True)
+
+
+def test_losses_are_float64_scalars(backend: Backend) -> None:
+    predictions = Tensor(np.array([0.5, -1.0], np.float32), backend, requires_grad=True)
+    labels = np.array([1.0, 0.0], np.float32)
+    for loss, expected in [
+        (ops.bce_with_logits, np.mean([np.log1p(np.exp(-0.5)), np.log1p(np.exp(-1.0))])),
+        (ops.mse, np.mean([0.25, 1.0])),
+    ]:
+        predictions.grad = None
+        result = loss(predictions, labels)
+        assert result.data.shape == () and result.data.dtype == np.float64
+        assert abs(result.item() - expected) < 1e-7
+        result.backward()
+        assert predictions.grad.dtype == np.float32
