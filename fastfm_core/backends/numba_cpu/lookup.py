@@ -12,7 +12,7 @@ import numpy as np
 
 from fastfm_core.backends.numba_cpu.compile import helper, kernel
 from fastfm_core.backends.numba_cpu.launch import absent, given, ranges, workspace
-from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, prefetch, store, total, zeros
+from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, pointer, prefetch, store, total, zeros
 from fastfm_core.contract import EmbeddingFM, Entries
 from fastfm_core.errors import InputError
 
@@ -101,18 +101,17 @@ def _row_bytes(table: np.ndarray) -> int:
 
 
 @helper
-def request_row(table: Any, row: Any) -> None:
-    """Prefetch every line of one row, to be read."""
-    stride = table.strides[0] // table.itemsize
-    for c in range(0, table.shape[1], lanes(table)):
-        prefetch(table, row * stride + c)
+def request_row(rows: Any, offset: Any, dim: Any) -> None:
+    """Prefetch the D elements at ``offset`` of a table, given as a pointer."""
+    for c in range(0, dim, lanes(rows)):
+        prefetch(rows, offset + c)
 
 
 @kernel
 def _gather(low: Any, high: Any, table: Any, ids: Any, out: Any) -> None:
     dim, stride, last = table.shape[1], table.strides[0] // table.itemsize, len(ids) - 1
     for i in range(low, high):
-        request_row(table, np.int64(ids[min(i + AHEAD, last)]))
+        request_row(pointer(table), np.int64(ids[min(i + AHEAD, last)]) * stride, dim)
         for c in range(0, dim, lanes(table)):
             store(out, i * dim + c, dim - c, load(table, np.int64(ids[i]) * stride + c, dim - c))
 
@@ -122,7 +121,7 @@ def _bag_sum(low: Any, high: Any, table: Any, ids: Any, offsets: Any, coefficien
     dim, stride, last = table.shape[1], table.strides[0] // table.itemsize, len(ids) - 1
     for s in range(low, high):
         for i in range(offsets[s], offsets[s + 1]):
-            request_row(table, np.int64(ids[min(i + AHEAD, last)]))
+            request_row(pointer(table), np.int64(ids[min(i + AHEAD, last)]) * stride, dim)
         for c in range(0, dim, lanes(table)):
             pooled = zeros(table)
             for i in range(offsets[s], offsets[s + 1]):
@@ -149,9 +148,10 @@ def _bag_max(low: Any, high: Any, table: Any, ids: Any, offsets: Any, values: An
 
 
 @helper
-def append_numbers(wide: Any, b: Any, start: Any, numbers: Any) -> None:
-    for j in range(numbers.shape[1]):
-        wide[b, start + j] = numbers[b, j]
+def copy(target: Any, to: Any, source: Any, start: Any, count: Any) -> None:
+    """target[to : to + count] = source[start : start + count], both given as pointers."""
+    for j in range(count):
+        target[to + j] = source[start + j]
 
 
 @kernel
@@ -162,13 +162,14 @@ def _fm_of_terms(
     """Every entry is a term of its own: single ids (no offsets, entry b*F+f) and pooling="none"."""
     dim, stride, last = table.shape[1], table.strides[0] // table.itemsize, len(ids) - 1
     linear_stride, wide_stride = linear.strides[0] // linear.itemsize, wide.strides[0] // wide.itemsize
+    extra = numbers.shape[1]
     for b in range(low, high):
         start = offsets[b] if offsets.size else b * fields
         stop = offsets[b + 1] if offsets.size else start + fields
         weight = table.dtype.type(0)
         for i in range(start, stop):
             ahead = np.int64(ids[min(i + AHEAD, last)])
-            request_row(table, ahead)
+            request_row(pointer(table), ahead * stride, dim)
             if linear.size:
                 prefetch(linear, ahead * linear_stride)
                 weight += linear[ids[i]] * values[i] if values.size else linear[ids[i]]
@@ -187,7 +188,7 @@ def _fm_of_terms(
             squares += sum_ * sum_ - own
         first[b] = weight
         pair[b] = table.dtype.type(0.5) * total(squares)
-        append_numbers(wide, b, fields * dim, numbers)
+        copy(pointer(wide), b * wide_stride + fields * dim, pointer(numbers), b * extra, extra)
 
 
 @kernel
@@ -198,13 +199,14 @@ def _fm_of_bags(
     """Entries are pooled into their field's slot with their coefficients; the FM is over slots."""
     dim, stride, last = table.shape[1], table.strides[0] // table.itemsize, len(ids) - 1
     linear_stride, wide_stride = linear.strides[0] // linear.itemsize, wide.strides[0] // wide.itemsize
+    extra = numbers.shape[1]
     for b in range(low, high):
         weight = table.dtype.type(0)
         for f in range(fields):
             pooled_weight = table.dtype.type(0)
             for i in range(offsets[b * fields + f], offsets[b * fields + f + 1]):
                 ahead = np.int64(ids[min(i + AHEAD, last)])
-                request_row(table, ahead)
+                request_row(pointer(table), ahead * stride, dim)
                 if linear.size:
                     prefetch(linear, ahead * linear_stride)
                     pooled_weight += linear[ids[i]] * coefficients[i] if coefficients.size else linear[ids[i]]
@@ -227,13 +229,13 @@ def _fm_of_bags(
             squares += sum_ * sum_ - own
         first[b] = weight
         pair[b] = table.dtype.type(0.5) * total(squares)
-        append_numbers(wide, b, fields * dim, numbers)
+        copy(pointer(wide), b * wide_stride + fields * dim, pointer(numbers), b * extra, extra)
 
 
 @kernel
 def _fm_of_slots(low: Any, high: Any, slots: Any, fields: Any, numbers: Any, pair: Any, sums: Any, wide: Any) -> None:
     """FM over given slot vectors [M, D]."""
-    dim, wide_stride = slots.shape[1], wide.strides[0] // wide.itemsize
+    dim, extra, wide_stride = slots.shape[1], numbers.shape[1], wide.strides[0] // wide.itemsize
     for b in range(low, high):
         squares = zeros(slots)
         for c in range(0, dim, lanes(slots)):
@@ -247,4 +249,4 @@ def _fm_of_slots(low: Any, high: Any, slots: Any, fields: Any, numbers: Any, pai
             store(sums, b * dim + c, dim - c, sum_)
             squares += sum_ * sum_ - own
         pair[b] = slots.dtype.type(0.5) * total(squares)
-        append_numbers(wide, b, fields * dim, numbers)
+        copy(pointer(wide), b * wide_stride + fields * dim, pointer(numbers), b * extra, extra)

@@ -16,9 +16,11 @@ from fastfm_core.backends.numba_cpu.compile import helper, kernel
 from fastfm_core.backends.numba_cpu.launch import given, piece_count, workspace
 from fastfm_core.backends.numba_cpu.lookup import pooling_factors
 from fastfm_core.backends.numba_cpu.vector import (
+    LINE,
     fill,
     lanes,
     load,
+    number,
     pointer,
     prefetch,
     prefetch_for_write,
@@ -49,7 +51,7 @@ class Source(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What ``unpack`` makes of a source inside a kernel: bare pointers, strides in elements, and what is there."""
+    """What ``unpack`` makes of table and source inside a kernel: bare pointers, strides in elements, what is there."""
 
     fields: Any
     entry_slots: Any
@@ -72,6 +74,9 @@ class Parts(NamedTuple):
     has_slot_values: Any
     has_grad: Any
     has_winners: Any
+    weights: Any
+    stride: Any
+    dim: Any
 
 
 def materialize_rows(table: np.ndarray, plan: RowPlan, source: RowSource) -> np.ndarray:
@@ -124,7 +129,7 @@ _NO_PLAN = RowPlan(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.
 
 
 @helper
-def unpack(source: Any) -> Any:
+def unpack(table: Any, source: Any) -> Any:
     grad = source.slot_grad
     return Parts(
         source.fields,
@@ -148,7 +153,18 @@ def unpack(source: Any) -> Any:
         source.slot_values.size > 0,
         grad.size > 0,
         source.winners.size > 0,
+        pointer(table),
+        table.strides[0] // table.itemsize,
+        table.shape[1],
     )
+
+
+@helper
+def row_scratch(table: Any) -> Any:
+    """[D] scratch that starts on a cache line. Use the array itself in the loop, for it is freed after its last use."""
+    raw = np.empty(table.shape[1] + lanes(table), table.dtype)
+    start = (-raw.ctypes.data) % LINE // table.itemsize
+    return raw[start : start + table.shape[1]]
 
 
 @helper
@@ -167,88 +183,91 @@ def _grad_offset(parts: Any, slot: Any, b: Any) -> Any:
 
 
 @helper
-def _slot_gradient(table: Any, parts: Any, slot: Any, b: Any, c: Any) -> Any:
+def row_ahead(parts: Any, u: Any) -> Any:
+    """The row that is updated some rows after distinct row u."""
+    return np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)])
+
+
+@helper
+def request_row(rows: Any, offset: Any, dim: Any) -> None:
+    """Prefetch, to be written, the D elements at ``offset`` of a table or a state, given as a pointer."""
+    for c in range(0, dim, lanes(rows)):
+        prefetch_for_write(rows, offset + c)
+
+
+@helper
+def _request_gradient(parts: Any, j: Any) -> None:
+    """Prefetch the slot gradient of an entry that is summed some entries later, be it this row's or another's."""
+    slot = _slot(parts, parts.order[min(j + GRADIENT_AHEAD, parts.last_entry)])
+    offset = _grad_offset(parts, slot, _sample(parts, slot))
+    for c in range(0, parts.dim, lanes(parts.slot_grad)):
+        prefetch(parts.slot_grad, offset + c)
+
+
+@helper
+def _slot_gradient(parts: Any, slot: Any, b: Any, c: Any) -> Any:
     """One vector of pair_grad_b (sums_b - e_s) + slot_grad_s, without e_s where slot values were not saved."""
-    dim = table.shape[1]
-    gradient = zeros(table)
+    dim = parts.dim
+    gradient = zeros(parts.weights)
     if parts.has_pair:
         gradient = load(parts.sums, b * dim + c, dim - c)
         if parts.has_slot_values:
             gradient -= load(parts.slot_values, slot * dim + c, dim - c)
-        gradient *= fill(table, parts.pair_grad[b])
+        gradient *= fill(parts.weights, parts.pair_grad[b])
     if parts.has_grad:
         gradient += load(parts.slot_grad, _grad_offset(parts, slot, b) + c, dim - c)
     return gradient
 
 
 @helper
-def request_row(table: Any, parts: Any, u: Any) -> None:
-    """Prefetch, to be written, a row that is updated some rows later."""
-    row = np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)]) * (table.strides[0] // table.itemsize)
-    for c in range(0, table.shape[1], lanes(table)):
-        prefetch_for_write(table, row + c)
-
-
-@helper
-def _request_gradient(table: Any, parts: Any, j: Any) -> None:
-    """Prefetch the slot gradient of an entry that is summed some entries later, be it this row's or another's."""
-    slot = _slot(parts, parts.order[min(j + GRADIENT_AHEAD, parts.last_entry)])
-    offset = _grad_offset(parts, slot, _sample(parts, slot))
-    for c in range(0, table.shape[1], lanes(table)):
-        prefetch(parts.slot_grad, offset + c)
-
-
-@helper
-def sum_row(table: Any, parts: Any, u: Any, scratch: Any) -> None:
-    """scratch[:D] = the summed gradient of distinct row u."""
+def sum_row(parts: Any, u: Any, scratch: Any) -> None:
+    """scratch[:D] = the summed gradient of distinct row u; scratch is a pointer."""
     if parts.has_winners:
-        _sum_winners(table, parts, u, scratch)
+        _sum_winners(parts, u, scratch)
         return
-    dim = table.shape[1]
-    row = np.int64(parts.rows[u]) * (table.strides[0] // table.itemsize)
+    dim, row = parts.dim, np.int64(parts.rows[u]) * parts.stride
     own_terms = parts.has_pair and not parts.has_slot_values
-    for c in range(0, dim, lanes(table)):
-        sum_, own = zeros(table), table.dtype.type(0)
+    for c in range(0, dim, lanes(parts.weights)):
+        sum_, own = zeros(parts.weights), number(parts.weights, 0)
         for j in range(parts.segments[u], parts.segments[u + 1]):
             if c == 0 and parts.has_grad:
-                _request_gradient(table, parts, j)
+                _request_gradient(parts, j)
             i = parts.order[j]
             slot = _slot(parts, i)
             b = _sample(parts, slot)
-            gradient = _slot_gradient(table, parts, slot, b, c)
-            coefficient = table.dtype.type(1)
+            gradient = _slot_gradient(parts, slot, b, c)
+            coefficient = number(parts.weights, 1)
             if parts.has_coefficients:
                 coefficient = parts.coefficients[i]
-                gradient *= fill(table, coefficient)
+                gradient *= fill(parts.weights, coefficient)
             if own_terms:
                 own += parts.pair_grad[b] * coefficient * coefficient
             sum_ += gradient
         if own_terms:
-            sum_ -= fill(table, own) * load(table, row + c, dim - c)
+            sum_ -= fill(parts.weights, own) * load(parts.weights, row + c, dim - c)
         store(scratch, c, dim - c, sum_)
 
 
 @helper
-def _sum_winners(table: Any, parts: Any, u: Any, scratch: Any) -> None:
+def _sum_winners(parts: Any, u: Any, scratch: Any) -> None:
     """Max pooling: an entry gets a dim's gradient where it won that dim of its slot."""
-    dim = table.shape[1]
-    for d in range(dim):
-        sum_ = table.dtype.type(0)
+    for d in range(parts.dim):
+        sum_ = number(parts.weights, 0)
         for j in range(parts.segments[u], parts.segments[u + 1]):
             i = parts.order[j]
             slot = _slot(parts, i)
-            if parts.winners[slot * dim + d] == i:
-                gradient = _winner_gradient(table, parts, slot, d)
+            if parts.winners[slot * parts.dim + d] == i:
+                gradient = _winner_gradient(parts, slot, d)
                 sum_ += gradient * parts.coefficients[i] if parts.has_coefficients else gradient
         scratch[d] = sum_
 
 
 @helper
-def _winner_gradient(table: Any, parts: Any, slot: Any, d: Any) -> Any:
-    dim, b = table.shape[1], _sample(parts, slot)
-    gradient = table.dtype.type(0)
+def _winner_gradient(parts: Any, slot: Any, d: Any) -> Any:
+    b = _sample(parts, slot)
+    gradient = number(parts.weights, 0)
     if parts.has_pair:
-        gradient += parts.pair_grad[b] * (parts.sums[b * dim + d] - parts.slot_values[slot * dim + d])
+        gradient += parts.pair_grad[b] * (parts.sums[b * parts.dim + d] - parts.slot_values[slot * parts.dim + d])
     if parts.has_grad:
         gradient += parts.slot_grad[_grad_offset(parts, slot, b) + d]
     return gradient
@@ -256,22 +275,20 @@ def _winner_gradient(table: Any, parts: Any, slot: Any, d: Any) -> Any:
 
 @kernel
 def _materialize(low: Any, high: Any, table: Any, source: Any, out: Any) -> None:
-    parts = unpack(source)
-    scratch = np.empty(table.shape[1], table.dtype)
+    parts, scratch, dim = unpack(table, source), row_scratch(table), table.shape[1]
     for u in range(low, high):
-        request_row(table, parts, u)
-        sum_row(table, parts, u, scratch)
-        for d in range(len(scratch)):
-            out[u, d] = scratch[d]
+        request_row(parts.weights, row_ahead(parts, u) * parts.stride, dim)
+        sum_row(parts, u, pointer(scratch))
+        for c in range(0, dim, lanes(table)):
+            store(out, u * dim + c, dim - c, load(scratch, c, dim - c))
 
 
 @kernel
 def _norm2(low: Any, high: Any, table: Any, source: Any, squares: Any) -> None:
-    parts = unpack(source)
-    scratch = np.empty(table.shape[1], table.dtype)
+    parts, scratch = unpack(table, source), row_scratch(table)
     for u in range(low, high):
-        request_row(table, parts, u)
-        sum_row(table, parts, u, scratch)
+        request_row(parts.weights, row_ahead(parts, u) * parts.stride, parts.dim)
+        sum_row(parts, u, pointer(scratch))
         squares[u] = 0.0
         for d in range(len(scratch)):
             squares[u] += np.float64(scratch[d]) * np.float64(scratch[d])
@@ -279,34 +296,32 @@ def _norm2(low: Any, high: Any, table: Any, source: Any, squares: Any) -> None:
 
 @kernel
 def _value_gradient(low: Any, high: Any, table: Any, ids: Any, source: Any, factors: Any, out: Any) -> None:
-    parts = unpack(source)
+    parts = unpack(table, source)
     for i in range(low, high):
-        row = np.int64(ids[i]) * (table.strides[0] // table.itemsize)
+        row = np.int64(ids[i]) * parts.stride
         slot = _slot(parts, i)
-        product = (
-            _winner_product(table, parts, row, slot, i) if parts.has_winners else _product(table, parts, row, slot, i)
-        )
+        product = _winner_product(parts, row, slot, i) if parts.has_winners else _product(parts, row, slot, i)
         out[i] = product * factors[i] if factors.size else product
 
 
 @helper
-def _product(table: Any, parts: Any, row: Any, slot: Any, i: Any) -> Any:
+def _product(parts: Any, row: Any, slot: Any, i: Any) -> Any:
     """<gradient of the entry's term, its row>."""
-    dim, b = table.shape[1], _sample(parts, slot)
-    sum_ = zeros(table)
-    own = table.dtype.type(0)
+    b = _sample(parts, slot)
+    sum_ = zeros(parts.weights)
+    own = number(parts.weights, 0)
     if parts.has_pair and not parts.has_slot_values:
         own = parts.pair_grad[b] * parts.coefficients[i] if parts.has_coefficients else parts.pair_grad[b]
-    for c in range(0, dim, lanes(table)):
-        vector = load(table, row + c, dim - c)
-        sum_ += (_slot_gradient(table, parts, slot, b, c) - vector * fill(table, own)) * vector
+    for c in range(0, parts.dim, lanes(parts.weights)):
+        vector = load(parts.weights, row + c, parts.dim - c)
+        sum_ += (_slot_gradient(parts, slot, b, c) - vector * fill(parts.weights, own)) * vector
     return total(sum_)
 
 
 @helper
-def _winner_product(table: Any, parts: Any, row: Any, slot: Any, i: Any) -> Any:
-    product, weights = table.dtype.type(0), pointer(table)
-    for d in range(table.shape[1]):
-        if parts.winners[slot * table.shape[1] + d] == i:
-            product += _winner_gradient(table, parts, slot, d) * weights[row + d]
+def _winner_product(parts: Any, row: Any, slot: Any, i: Any) -> Any:
+    product = number(parts.weights, 0)
+    for d in range(parts.dim):
+        if parts.winners[slot * parts.dim + d] == i:
+            product += _winner_gradient(parts, slot, d) * parts.weights[row + d]
     return product

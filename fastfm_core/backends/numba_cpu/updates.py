@@ -11,8 +11,18 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.backends.numba_cpu.compile import kernel
-from fastfm_core.backends.numba_cpu.sources import ROW_AHEAD, over_rows, request_row, sum_row, unpack
-from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, prefetch_for_write, root, store, total, zeros
+from fastfm_core.backends.numba_cpu.sources import over_rows, request_row, row_ahead, row_scratch, sum_row, unpack
+from fastfm_core.backends.numba_cpu.vector import (
+    fill,
+    lanes,
+    load,
+    pointer,
+    prefetch_for_write,
+    root,
+    store,
+    total,
+    zeros,
+)
 from fastfm_core.contract import RowPlan, RowSource
 
 
@@ -51,12 +61,12 @@ def update_rows_adam_(
 def _sgd(
     low: Any, high: Any, table: Any, source: Any, lr: Any, l2: Any, grad_scale: Any
 ) -> None:  # fmt: skip
-    parts = unpack(source)
+    parts = unpack(table, source)
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
-    scratch = np.empty(dim, table.dtype)
+    scratch = row_scratch(table)
     for u in range(low, high):
-        request_row(table, parts, u)
-        sum_row(table, parts, u, scratch)
+        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
+        sum_row(parts, u, pointer(scratch))
         for c in range(0, dim, lanes(table)):
             at, left = np.int64(parts.rows[u]) * stride + c, dim - c
             weight = load(table, at, left)
@@ -69,16 +79,14 @@ def _adagrad(
     low: Any, high: Any, table: Any, source: Any,
     accumulator: Any, lr: Any, eps: Any, l2: Any, grad_scale: Any,
 ) -> None:  # fmt: skip
-    parts = unpack(source)
+    parts = unpack(table, source)
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
     state = accumulator.strides[0] // table.itemsize
-    scratch = np.empty(dim, table.dtype)
+    scratch = row_scratch(table)
     for u in range(low, high):
-        request_row(table, parts, u)
-        ahead = np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)])
-        for c in range(0, dim, lanes(table)):
-            prefetch_for_write(accumulator, ahead * state + c)
-        sum_row(table, parts, u, scratch)
+        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
+        request_row(pointer(accumulator), row_ahead(parts, u) * state, dim)
+        sum_row(parts, u, pointer(scratch))
         row = np.int64(parts.rows[u])
         for c in range(0, dim, lanes(table)):
             left = dim - c
@@ -95,13 +103,13 @@ def _rowwise_adagrad(
     low: Any, high: Any, table: Any, source: Any,
     accumulator: Any, lr: Any, eps: Any, l2: Any, grad_scale: Any,
 ) -> None:  # fmt: skip
-    parts = unpack(source)
+    parts = unpack(table, source)
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
-    scratch = np.empty(dim, table.dtype)
+    scratch = row_scratch(table)
     for u in range(low, high):
-        request_row(table, parts, u)
-        prefetch_for_write(accumulator, np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)]))
-        sum_row(table, parts, u, scratch)
+        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
+        prefetch_for_write(accumulator, row_ahead(parts, u))
+        sum_row(parts, u, pointer(scratch))
         row = np.int64(parts.rows[u])
         squares = zeros(table)
         for c in range(0, dim, lanes(table)):
@@ -122,17 +130,15 @@ def _adam(
     low: Any, high: Any, table: Any, source: Any, moment1: Any, moment2: Any,
     rate: Any, correction: Any, beta1: Any, beta2: Any, eps: Any, l2: Any, grad_scale: Any,
 ) -> None:  # fmt: skip
-    parts = unpack(source)
+    parts = unpack(table, source)
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
     state1, state2 = moment1.strides[0] // table.itemsize, moment2.strides[0] // table.itemsize
-    scratch = np.empty(dim, table.dtype)
+    scratch = row_scratch(table)
     for u in range(low, high):
-        request_row(table, parts, u)
-        ahead = np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)])
-        for c in range(0, dim, lanes(table)):
-            prefetch_for_write(moment1, ahead * state1 + c)
-            prefetch_for_write(moment2, ahead * state2 + c)
-        sum_row(table, parts, u, scratch)
+        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
+        request_row(pointer(moment1), row_ahead(parts, u) * state1, dim)
+        request_row(pointer(moment2), row_ahead(parts, u) * state2, dim)
+        sum_row(parts, u, pointer(scratch))
         row = np.int64(parts.rows[u])
         for c in range(0, dim, lanes(table)):
             at1, at2, left = row * state1 + c, row * state2 + c, dim - c

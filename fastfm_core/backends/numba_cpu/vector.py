@@ -83,8 +83,11 @@ def lanes(typing_context: Any, array: Any) -> Any:
 
 @intrinsic
 def pointer(typing_context: Any, array: Any) -> Any:
-    """The array's first element as a bare C pointer, which ``load`` and indexing take and reference counting ignores:
-    helpers that are handed tuples of arrays otherwise count references at every call. The array must stay alive."""
+    """The array's first element as a bare C pointer, which everything here and indexing take in the array's place.
+
+    Helpers take pointers: handed an array, they count its references, and an atomic count in an inner loop costs more
+    than the arithmetic and spills every vector. The array must stay alive.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return context.make_array(array)(context, builder, arguments[0]).data
@@ -113,6 +116,16 @@ def fill(typing_context: Any, array: Any, value: Any) -> Any:
         return _splat(builder, context.get_value_type(kind), element)
 
     return kind(array, value), generate
+
+
+@intrinsic
+def number(typing_context: Any, array: Any, value: Any) -> Any:
+    """``value`` cast to the array's dtype."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.cast(builder, arguments[1], value, array.dtype)
+
+    return array.dtype(array, value), generate
 
 
 @intrinsic
