@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import fastfm_core as ff
 from fastfm_core.contract import KERNELS, Entries, Kernels, RowSource
-from fastfm_core.errors import BackendUnavailable, InputError
+from fastfm_core.errors import BackendUnavailable, InputError, MissingKernel
 
 TABLE = np.arange(12, dtype=np.float32).reshape(4, 3)
 IDS = np.array([0, 3, 3, 1], np.int32)
@@ -120,3 +121,9 @@ def test_a_backend_that_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch) -> 
     for name in ("numba", "auto"):
         with pytest.raises(BackendUnavailable, match="'a_package_that_is_absent' is not installed"):
             ff.backends.get(name)
+
+
+def test_a_missing_kernel_names_itself_its_backend_and_who_has_it() -> None:
+    half = ff.backends.Backend("half", ModuleType("half"))
+    with pytest.raises(MissingKernel, match="'half' has no kernel 'fm_interaction'; these have it: reference, numba"):
+        half.fm_interaction(np.ones((2, 3, 4)))

@@ -7,7 +7,7 @@ other, so cuts between them change no bits.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fastfm_core import threads
 from fastfm_core.backends.numba_cpu.compile import helper, kernel
 from fastfm_core.backends.numba_cpu.launch import given, piece_count, workspace
 from fastfm_core.backends.numba_cpu.lookup import pooling_factors
+from fastfm_core.backends.numba_cpu.packing import NO_PLAN, pack, unpack
 from fastfm_core.backends.numba_cpu.vector import (
     LINE,
     fill,
@@ -34,51 +35,6 @@ GRADIENT_AHEAD = 16  # entries between the request for an entry's gradient and i
 ROW_AHEAD = 8  # distinct rows between the request for a row and its update
 
 
-class Source(NamedTuple):
-    """``RowSource`` and ``RowPlan`` as kernels take them: absent parts are empty arrays."""
-
-    fields: int
-    entry_slots: np.ndarray
-    coefficients: np.ndarray
-    pair_grad: np.ndarray
-    sums: np.ndarray
-    slot_values: np.ndarray
-    slot_grad: np.ndarray
-    winners: np.ndarray
-    rows: np.ndarray
-    segments: np.ndarray
-    order: np.ndarray
-
-
-class Parts(NamedTuple):
-    """What ``unpack`` makes of table and source inside a kernel: bare pointers, strides in elements, what is there."""
-
-    fields: Any
-    entry_slots: Any
-    coefficients: Any
-    pair_grad: Any
-    sums: Any
-    slot_values: Any
-    slot_grad: Any
-    winners: Any
-    rows: Any
-    segments: Any
-    order: Any
-    last_row: Any
-    last_entry: Any
-    sample_stride: Any
-    field_stride: Any
-    has_slots: Any
-    has_coefficients: Any
-    has_pair: Any
-    has_slot_values: Any
-    has_grad: Any
-    has_winners: Any
-    weights: Any
-    stride: Any
-    dim: Any
-
-
 def materialize_rows(table: np.ndarray, plan: RowPlan, source: RowSource) -> np.ndarray:
     out = workspace.empty((len(plan.rows), table.shape[1]), table.dtype)
     over_rows(_materialize, table, plan, source, out)
@@ -94,7 +50,7 @@ def row_gradient_norm2(table: np.ndarray, plan: RowPlan, source: RowSource) -> f
 def value_gradient(table: np.ndarray, entries: Entries, source: RowSource) -> np.ndarray:
     out = workspace.empty((len(entries.ids),), table.dtype)
     factors = given(pooling_factors(entries, table.dtype), 1, table.dtype)
-    packed, count = pack(source, _NO_PLAN, table.dtype), len(out)
+    packed, count = pack(source, NO_PLAN, table.dtype), len(out)
     pieces = piece_count(count, 2 * table.shape[1] * table.itemsize)
     cuts = np.arange(pieces + 1) * count // pieces
     threads.run(pieces, lambda p: _value_gradient(cuts[p], cuts[p + 1], table, entries.ids, packed, factors, out))
@@ -108,55 +64,6 @@ def over_rows(kernel: Any, table: np.ndarray, plan: RowPlan, source: RowSource, 
     cuts = np.searchsorted(plan.segments, np.arange(pieces + 1) * entries // pieces)
     cuts[-1] = len(plan.rows)
     threads.run(pieces, lambda p: kernel(cuts[p], cuts[p + 1], table, packed, *arguments))
-
-
-def pack(source: RowSource, plan: RowPlan, dtype: Any) -> Source:
-    """Absent parts as empty arrays. A single id always wins its own slot, so its winners say nothing."""
-    return Source(
-        source.fields,
-        given(source.entry_slots, 1, np.int32),
-        given(source.coefficients, 1, dtype),
-        given(source.pair_grad, 1, dtype),
-        given(source.sums, 2, dtype),
-        given(source.slot_values, 2, dtype),
-        given(source.slot_grad, 3, dtype),
-        given(source.winners if source.entry_slots is not None else None, 2, np.int64),
-        *plan,
-    )
-
-
-_NO_PLAN = RowPlan(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32))
-
-
-@helper
-def unpack(table: Any, source: Any) -> Any:
-    grad = source.slot_grad
-    return Parts(
-        source.fields,
-        pointer(source.entry_slots),
-        pointer(source.coefficients),
-        pointer(source.pair_grad),
-        pointer(source.sums),
-        pointer(source.slot_values),
-        pointer(grad),
-        pointer(source.winners),
-        pointer(source.rows),
-        pointer(source.segments),
-        pointer(source.order),
-        len(source.rows) - 1,
-        len(source.order) - 1,
-        grad.strides[0] // grad.itemsize,
-        grad.strides[1] // grad.itemsize,
-        source.entry_slots.size > 0,
-        source.coefficients.size > 0,
-        source.pair_grad.size > 0,
-        source.slot_values.size > 0,
-        grad.size > 0,
-        source.winners.size > 0,
-        pointer(table),
-        table.strides[0] // table.itemsize,
-        table.shape[1],
-    )
 
 
 @helper

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.backends.numba_cpu.compile import kernel
-from fastfm_core.backends.numba_cpu.sources import over_rows, request_row, row_ahead, row_scratch, sum_row, unpack
+from fastfm_core.backends.numba_cpu.packing import unpack
+from fastfm_core.backends.numba_cpu.sources import over_rows, request_row, row_ahead, row_scratch, sum_row
 from fastfm_core.backends.numba_cpu.vector import (
     fill,
     lanes,
