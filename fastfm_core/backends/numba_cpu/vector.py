@@ -1,7 +1,7 @@
 """A vector of one cache line (16 float32 or 8 float64) as a Numba type, so that kernels can keep sums in registers.
 
-LLVM lowers it to whatever registers the CPU has (one AVX-512, two AVX or four SSE). Plain array loops over a run-time
-D are three to four times slower, because their sums live in memory. A kernel walks a row in steps of ``lanes(table)``;
+LLVM lowers it to whatever registers the CPU has (one AVX-512, two AVX or four SSE). In plain array loops over a
+run-time D the sums live in memory. A kernel walks a row in steps of ``lanes(table)``;
 ``load`` and ``store`` take how many elements are left and mask the tail, so one compiled kernel serves every D.
 
     total = zeros(table)
