@@ -53,8 +53,10 @@ def main() -> None:
     splittings = {"stratified": [splits.stratified(labels, seed=seed) for seed in range(options.seeds)]}
     if not options.skip_groups:
         splittings["grouped by respondent"] = [splits.grouped(groups, seed=seed) for seed in range(options.seeds)]
-    figures = {}
+    respondents = len(set(zip(*groups, strict=True)))
+    figures: dict[str, Any] = {"rows": len(labels), "respondents": respondents}
     print_header(f"Coupon, 70/10/20, seeds 0-{options.seeds - 1}, {' '.join(options.set) or 'default settings'}")
+    print(f"{len(labels):,} rows of {respondents} respondents")
     for splitting, parts in splittings.items():
         areas, baselines = run(table, labels, parts, options.set)
         figures[splitting] = {"models": areas, "baselines": baselines}

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import fastfm_core
 from fastfm_core.errors import BackendUnavailable, InputError, NonFiniteLoss
+from fastfm_core.models import MODELS
 
 USER_MISTAKES = (InputError, BackendUnavailable, NonFiniteLoss)
 
@@ -73,7 +74,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", metavar="FILE", help="test table (default: a fifth of DATA)")
     parser.add_argument("--label", metavar="COL|'COL>=X'", help="label column or condition (default: label)")
     parser.add_argument("--task", choices=("binary", "regression"), default="binary")
-    parser.add_argument("--model", metavar="NAME", default="deepfm", help="lr, fm or deepfm (default: deepfm)")
+    parser.add_argument("--model", metavar="NAME", default="deepfm", help=f"{', '.join(MODELS)} (default: deepfm)")
     parser.add_argument("--categorical", metavar="COLS", help="comma-separated columns; * is all others")
     parser.add_argument("--numeric", metavar="COLS", help="columns that hold numbers")
     parser.add_argument("--multihot", metavar="COLS", help="columns with several values a cell, e.g. 'genres:|'")

@@ -23,17 +23,21 @@ from fastfm_core import backends
 from fastfm_core.contract import KERNELS, POOLINGS, Entries, Kernels, RowPlan, RowSource
 from fastfm_core.errors import InputError
 
-# Shapes by the contract's letters; equal letters of one call must be equal numbers. "*" is any shape.
+# Shapes by the contract's letters; equal letters of one call must be equal numbers. "*" is any shape. Every kernel has
+# its line; entries, a plan and a source are checked wherever they are given.
 _SHAPES: dict[str, dict[str, str]] = {
     "embedding_gather": {"table": "VD", "ids": "*"},
     "embedding_bag": {"table": "VD"},
     "embedding_fm": {"table": "VD", "linear": "V", "dense": "BI"},
+    "entry_slots": {},
+    "pooling_coefficients": {},
     "value_gradient": {"table": "VD"},
     "fm_interaction": {"fields": "BFD"},
     "fm_interaction_backward": {"grad": "B", "fields": "BFD"},
     "bi_interaction": {"fields": "BFD"},
     "bi_interaction_backward": {"grad": "BD", "fields": "BFD"},
     "plan_rows": {"ids": "N"},
+    "merge_plans": {},
     "materialize_rows": {"table": "VD"},
     "row_gradient_norm2": {"table": "VD"},
     "update_rows_sgd_": {"table": "VD"},
@@ -89,7 +93,7 @@ def _check(name: str, arguments: dict[str, Any]) -> None:
     if entries is not None:
         _check_entries(entries, dtypes)
         sizes |= {"N": len(entries.ids), "M": entries.slots, "B": entries.samples}
-    shapes = {key: (letters, arguments.get(key)) for key, letters in _SHAPES.get(name, {}).items()}
+    shapes = {key: (letters, arguments.get(key)) for key, letters in _SHAPES[name].items()}
     if source is not None:
         if source.fields < 1:
             raise InputError(f"source.fields must be at least 1, got {source.fields}")

@@ -86,7 +86,7 @@ def prepare(source: Source, *, seed: int, min_count: int | None = None) -> Prepa
         typed = resolve(training, label, **options, drop=dropped)
         encoder = Encoder.fit(table, typed.schema, rows["train"], min_count=min_count)
         encoded = encoder.transform(table, labels)
-        parts = {name: Part(encoded, rows[name], encoder.unseen_share(table, rows[name])) for name in rows}
+        parts = {name: Part(encoded, rows[name], encoder.unseen_share(encoded, rows[name])) for name in rows}
     for name, file in files.items():
         if file:
             parts[name] = encode_file(file, encoder, label, source.task)
@@ -102,7 +102,7 @@ def encode_file(path: str | Path, encoder: Encoder, label: str, task: Task) -> P
     table = read_table(path)
     with naming(path):
         encoded = encoder.transform(table, label_values(table, label, task))
-        return Part(encoded, np.arange(len(encoded)), encoder.unseen_share(table))
+        return Part(encoded, np.arange(len(encoded)), encoder.unseen_share(encoded))
 
 
 @contextmanager

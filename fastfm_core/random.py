@@ -1,9 +1,8 @@
 """Counter-based random numbers: a draw depends on (seed, step, stream, index) and on nothing else.
 
-Philox4x32-10 of Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011. With j = index // 4
-the 128-bit counter is (j mod 2^32, step, stream, j div 2^32) and the 64-bit key is the seed; word index % 4 of the
-block is the draw. Threads, resume and
-batch order therefore change nothing. Shuffles use NumPy's own Philox (``generator``).
+Philox4x32-10 of Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011. With j = index // 4 the 128-bit
+counter is (j mod 2^32, step, stream, j div 2^32) and the 64-bit key is the seed; word index % 4 of the block is the
+draw. Threads, resume and batch order therefore change nothing. Shuffles use NumPy's own Philox (``generator``).
 """
 
 from __future__ import annotations

@@ -98,12 +98,10 @@ class Encoder:
             weights=None if weights is None else np.asarray(weights, np.float32),
         )
 
-    def unseen_share(self, columns: Table, rows: np.ndarray | None = None) -> dict[str, float]:
-        """Per vocabulary field, the share of its values in the table (or its ``rows``) that fell to the unknown row."""
-        part = columns if rows is None else {name: np.asarray(columns[name])[rows] for name in self.field_names}
-        known = zip(self.field_names, self._fields, strict=True)
-        ids = {name: codec.encode(part).ids for name, codec in known if codec.has_unknown}
-        return {name: float(np.mean(field == UNKNOWN)) if len(field) else 0.0 for name, field in ids.items()}
+    def unseen_share(self, encoded: Encoded, rows: np.ndarray | None = None) -> dict[str, float]:
+        """Per vocabulary field, the share of its values in the samples ``rows`` (None: all) that are unknown."""
+        shares = zip(self.field_names, encoded.unknown_share(rows).tolist(), self.unknown_rows.tolist(), strict=True)
+        return {name: share for name, share, unknown in shares if unknown >= 0}
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description from which ``from_dict`` makes an encoder that gives the same ids."""

@@ -65,6 +65,14 @@ class Encoded:
             weights=_rows_of(self.weights, rows),
         )
 
+    def unknown_share(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """[F] float64: the share of each field's entries, in the samples ``rows`` [k] or in all, that are unknown."""
+        entries = self._entries(np.arange(len(self)) if rows is None else rows)
+        slots = np.arange(entries.slots)
+        field = (slots if entries.offsets is None else np.repeat(slots, np.diff(entries.offsets))) % self.fields
+        unknown = np.bincount(field, entries.ids == self.unknown_rows[field], minlength=self.fields)
+        return unknown / np.maximum(np.bincount(field, minlength=self.fields), 1)
+
     def _entries(self, rows: np.ndarray) -> Entries:
         if self.offsets is None:
             values = None if self.values is None else self.values.take(rows, axis=0).reshape(-1)

@@ -44,4 +44,5 @@ class Model(Module):
             with no_grad():
                 return self.forward(batch).data.copy()
         finally:
-            self._set("training", training)
+            if training:
+                self.train()

@@ -30,7 +30,7 @@ class Adagrad(Optimizer):
         """One call of the row kernel."""
         kernels.update_rows_adagrad_(
             rows, state["accumulator"], plan, source, lr=self.lr, eps=self.eps, l2=l2, grad_scale=grad_scale
-        )  # fmt: skip
+        )
 
 
 class RowWiseAdagrad(Adagrad):
@@ -40,7 +40,7 @@ class RowWiseAdagrad(Adagrad):
         """One call of the row kernel."""
         kernels.update_rows_rowwise_adagrad_(
             rows, state["accumulator"], plan, source, lr=self.lr, eps=self.eps, l2=l2, grad_scale=grad_scale
-        )  # fmt: skip
+        )
 
     def _initial(self, tensor: Tensor) -> dict[str, np.ndarray]:
         accumulator = aligned_zeros((len(as_rows(tensor.data)),), tensor.data.dtype, line=2)

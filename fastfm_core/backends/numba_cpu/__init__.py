@@ -38,34 +38,3 @@ from fastfm_core.backends.numba_cpu.updates import (
 )
 
 name = "numba"
-
-__all__ = [
-    "batch_norm",
-    "batch_norm_backward",
-    "bce_with_logits",
-    "bi_interaction",
-    "bi_interaction_backward",
-    "bias_relu_dropout_",
-    "bias_relu_dropout_backward",
-    "compilation",
-    "dropout",
-    "embedding_bag",
-    "embedding_fm",
-    "embedding_gather",
-    "entry_slots",
-    "fm_interaction",
-    "fm_interaction_backward",
-    "materialize_rows",
-    "matmul",
-    "mean_squared_error",
-    "merge_plans",
-    "name",
-    "plan_rows",
-    "pooling_coefficients",
-    "row_gradient_norm2",
-    "update_rows_adagrad_",
-    "update_rows_adam_",
-    "update_rows_rowwise_adagrad_",
-    "update_rows_sgd_",
-    "value_gradient",
-]

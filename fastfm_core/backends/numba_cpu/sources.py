@@ -13,8 +13,8 @@ import numpy as np
 
 from fastfm_core import threads
 from fastfm_core.backends.numba_cpu.compile import helper, kernel
-from fastfm_core.backends.numba_cpu.launch import given, piece_count, workspace
-from fastfm_core.backends.numba_cpu.lookup import pooling_factors
+from fastfm_core.backends.numba_cpu.launch import given, piece_count, ranges, workspace
+from fastfm_core.backends.numba_cpu.lookup import pooling_factors, request_row
 from fastfm_core.backends.numba_cpu.packing import NO_PLAN, pack, unpack
 from fastfm_core.backends.numba_cpu.vector import (
     LINE,
@@ -23,7 +23,6 @@ from fastfm_core.backends.numba_cpu.vector import (
     load,
     number,
     pointer,
-    prefetch,
     prefetch_for_write,
     store,
     total,
@@ -50,10 +49,8 @@ def row_gradient_norm2(table: np.ndarray, plan: RowPlan, source: RowSource) -> f
 def value_gradient(table: np.ndarray, entries: Entries, source: RowSource) -> np.ndarray:
     out = workspace.empty((len(entries.ids),), table.dtype)
     factors = given(pooling_factors(entries, table.dtype), 1, table.dtype)
-    packed, count = pack(source, NO_PLAN, table.dtype), len(out)
-    pieces = piece_count(count, 2 * table.shape[1] * table.itemsize)
-    cuts = np.arange(pieces + 1) * count // pieces
-    threads.run(pieces, lambda p: _value_gradient(cuts[p], cuts[p + 1], table, entries.ids, packed, factors, out))
+    packed, bytes_each = pack(source, NO_PLAN, table.dtype), 2 * table.shape[1] * table.itemsize
+    ranges(_value_gradient, len(out), bytes_each, table, entries.ids, packed, factors, out)
     return out
 
 
@@ -96,7 +93,7 @@ def row_ahead(parts: Any, u: Any) -> Any:
 
 
 @helper
-def request_row(rows: Any, offset: Any, dim: Any) -> None:
+def request_row_for_write(rows: Any, offset: Any, dim: Any) -> None:
     """Prefetch, to be written, the D elements at ``offset`` of a table or a state, given as a pointer."""
     for c in range(0, dim, lanes(rows)):
         prefetch_for_write(rows, offset + c)
@@ -107,8 +104,7 @@ def _request_gradient(parts: Any, j: Any) -> None:
     """Prefetch the slot gradient of an entry that is summed some entries later, be it this row's or another's."""
     slot = _slot(parts, parts.order[min(j + GRADIENT_AHEAD, parts.last_entry)])
     offset = _grad_offset(parts, slot, _sample(parts, slot))
-    for c in range(0, parts.dim, lanes(parts.slot_grad)):
-        prefetch(parts.slot_grad, offset + c)
+    request_row(parts.slot_grad, offset, parts.dim)
 
 
 @helper
@@ -184,7 +180,7 @@ def _winner_gradient(parts: Any, slot: Any, d: Any) -> Any:
 def _materialize(low: Any, high: Any, table: Any, source: Any, out: Any) -> None:
     parts, scratch, dim = unpack(table, source), row_scratch(table), table.shape[1]
     for u in range(low, high):
-        request_row(parts.weights, row_ahead(parts, u) * parts.stride, dim)
+        request_row_for_write(parts.weights, row_ahead(parts, u) * parts.stride, dim)
         sum_row(parts, u, pointer(scratch))
         for c in range(0, dim, lanes(table)):
             store(out, u * dim + c, dim - c, load(scratch, c, dim - c))
@@ -194,7 +190,7 @@ def _materialize(low: Any, high: Any, table: Any, source: Any, out: Any) -> None
 def _norm2(low: Any, high: Any, table: Any, source: Any, squares: Any) -> None:
     parts, scratch = unpack(table, source), row_scratch(table)
     for u in range(low, high):
-        request_row(parts.weights, row_ahead(parts, u) * parts.stride, parts.dim)
+        request_row_for_write(parts.weights, row_ahead(parts, u) * parts.stride, parts.dim)
         sum_row(parts, u, pointer(scratch))
         squares[u] = 0.0
         for d in range(len(scratch)):

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastfm_core.backends.numba_cpu.compile import kernel
 from fastfm_core.backends.numba_cpu.packing import unpack
-from fastfm_core.backends.numba_cpu.sources import over_rows, request_row, row_ahead, row_scratch, sum_row
+from fastfm_core.backends.numba_cpu.sources import over_rows, request_row_for_write, row_ahead, row_scratch, sum_row
 from fastfm_core.backends.numba_cpu.vector import (
     fill,
     lanes,
@@ -53,20 +53,16 @@ def update_rows_adam_(
     l2: float = 0.0, grad_scale: float = 1.0,
 ) -> None:  # fmt: skip
     rate, correction = lr / (1.0 - beta1**step), (1.0 - beta2**step) ** -0.5
-    over_rows(
-        _adam, table, plan, source, moment1, moment2, rate, correction, beta1, beta2, eps, l2, grad_scale
-    )  # fmt: skip
+    over_rows(_adam, table, plan, source, moment1, moment2, rate, correction, beta1, beta2, eps, l2, grad_scale)
 
 
 @kernel
-def _sgd(
-    low: Any, high: Any, table: Any, source: Any, lr: Any, l2: Any, grad_scale: Any
-) -> None:  # fmt: skip
+def _sgd(low: Any, high: Any, table: Any, source: Any, lr: Any, l2: Any, grad_scale: Any) -> None:
     parts = unpack(table, source)
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
     scratch = row_scratch(table)
     for u in range(low, high):
-        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
+        request_row_for_write(parts.weights, row_ahead(parts, u) * stride, dim)
         sum_row(parts, u, pointer(scratch))
         for c in range(0, dim, lanes(table)):
             at, left = np.int64(parts.rows[u]) * stride + c, dim - c
@@ -85,8 +81,8 @@ def _adagrad(
     state = accumulator.strides[0] // table.itemsize
     scratch = row_scratch(table)
     for u in range(low, high):
-        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
-        request_row(pointer(accumulator), row_ahead(parts, u) * state, dim)
+        request_row_for_write(parts.weights, row_ahead(parts, u) * stride, dim)
+        request_row_for_write(pointer(accumulator), row_ahead(parts, u) * state, dim)
         sum_row(parts, u, pointer(scratch))
         row = np.int64(parts.rows[u])
         for c in range(0, dim, lanes(table)):
@@ -108,7 +104,7 @@ def _rowwise_adagrad(
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
     scratch = row_scratch(table)
     for u in range(low, high):
-        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
+        request_row_for_write(parts.weights, row_ahead(parts, u) * stride, dim)
         prefetch_for_write(accumulator, row_ahead(parts, u))
         sum_row(parts, u, pointer(scratch))
         row = np.int64(parts.rows[u])
@@ -136,9 +132,9 @@ def _adam(
     state1, state2 = moment1.strides[0] // table.itemsize, moment2.strides[0] // table.itemsize
     scratch = row_scratch(table)
     for u in range(low, high):
-        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
-        request_row(pointer(moment1), row_ahead(parts, u) * state1, dim)
-        request_row(pointer(moment2), row_ahead(parts, u) * state2, dim)
+        request_row_for_write(parts.weights, row_ahead(parts, u) * stride, dim)
+        request_row_for_write(pointer(moment1), row_ahead(parts, u) * state1, dim)
+        request_row_for_write(pointer(moment2), row_ahead(parts, u) * state2, dim)
         sum_row(parts, u, pointer(scratch))
         row = np.int64(parts.rows[u])
         for c in range(0, dim, lanes(table)):
