@@ -9,13 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NoReturn
 
 import fastfm_core
 from fastfm_core.errors import BackendUnavailable, InputError, NonFiniteLoss
 from fastfm_core.models import MODELS
 
+FILES = "CSV, TSV, Parquet (file or folder), libsvm or libffm"
 USER_MISTAKES = (InputError, BackendUnavailable, NonFiniteLoss)
 
 
@@ -29,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status."""
     try:
-        options = build_parser().parse_args(arguments)
+        options = parse(arguments)
         from fastfm_core import commands
 
         getattr(commands, options.command)(options)
@@ -52,24 +54,41 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def build_parser() -> argparse.ArgumentParser:
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; those that the configuration file gives stand where the command line names none."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if getattr(options, "config", None) is None:
+        return options
+    from fastfm_core.config_file import read_config
+
+    return build_parser(read_config(options.config).options).parse_args(arguments)
+
+
+def build_parser(train_defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.ArgumentParser:
+    """``train_defaults``: options of train by name that replace its own defaults."""
     parser = Parser(prog="fastfm-core", description="Train, evaluate and use factorization-machine models on tables.")
     parser.add_argument("--version", action="version", version=f"fastfm-core {fastfm_core.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    _add_train(commands.add_parser("train", help="train a model on a table, or on the bundled data"))
+    train = commands.add_parser("train", help="train a model on a table, or on the bundled data")
+    _add_train(train)
+    train.set_defaults(**train_defaults)
     evaluate = commands.add_parser("evaluate", help="score a trained model on a table with labels")
     _add_model_and_data(evaluate)
     _add_metrics_json(evaluate)
-    predict = commands.add_parser("predict", help="write a trained model's predictions for a table as CSV")
+    predict = commands.add_parser("predict", help="write a trained model's predictions for a table")
     _add_model_and_data(predict)
     predict.add_argument("--id", metavar="COL", help="column to copy beside the predictions (default: training's --id)")
-    predict.add_argument("--out", metavar="FILE", help="CSV file to write (default: stdout)")
+    predict.add_argument("--out", metavar="FILE", help="file to write (default: stdout)")
+    predict.add_argument(
+        "--format", choices=("csv", "parquet", "kaggle"), help="default: by the suffix of --out, or csv"
+    )
     commands.add_parser("info", help="version, backends, threads, libraries and folders")
     return parser
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", nargs="?", metavar="DATA", help="CSV, TSV or Parquet file (default: bundled data)")
+    parser.add_argument("data", nargs="?", metavar="DATA", help=f"{FILES} (default: bundled data)")
     parser.add_argument("--valid", metavar="FILE", help="validation table (default: a tenth of DATA)")
     parser.add_argument("--test", metavar="FILE", help="test table (default: a fifth of DATA)")
     parser.add_argument("--label", metavar="COL|'COL>=X'", help="label column or condition (default: label)")
@@ -80,6 +99,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--multihot", metavar="COLS", help="columns with several values a cell, e.g. 'genres:|'")
     parser.add_argument("--drop", metavar="COLS", help="columns to leave out")
     parser.add_argument("--id", metavar="COL", help="column that names a row: left out, and copied beside predictions")
+    parser.add_argument("--weight", metavar="COL", help="column of sample weights: left out of the features")
+    _add_join(parser)
+    parser.add_argument(
+        "--split", metavar="HOW", type=_split, help="random, time:COL, group:COL or order (default: random)"
+    )
+    parser.add_argument("--config", metavar="FILE", help="TOML file with columns, settings and options")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a hyper-parameter; repeatable")
     parser.add_argument("--backend", metavar="NAME", default="auto", help="kernels to use (default: auto; see info)")
     parser.add_argument("--threads", metavar="N", type=int, help="threads (default: all cores)")
@@ -89,9 +114,23 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_metrics_json(parser)
 
 
+def _add_join(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--join", metavar="FILE:KEY", action="append", default=[], help="add FILE's columns by column KEY; repeatable"
+    )
+
+
+def _split(text: str) -> str:
+    kind, colon, column = text.partition(":")
+    if (kind in ("time", "group") and column) or (kind in ("random", "order") and not colon):
+        return text
+    raise argparse.ArgumentTypeError(f"{text} is none of random, time:COL, group:COL, order")
+
+
 def _add_model_and_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="folder of a trained model")
-    parser.add_argument("data", metavar="DATA", help="CSV, TSV or Parquet file")
+    parser.add_argument("data", metavar="DATA", help=FILES)
+    _add_join(parser)
 
 
 def _add_metrics_json(parser: argparse.ArgumentParser) -> None:

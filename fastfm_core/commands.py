@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import sys
+import os
 from argparse import Namespace
-from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from fastfm_core import backends, checkpoint, models, optim, prepare, report, threads, trained
 from fastfm_core import train as training
 from fastfm_core.config import TrainConfig, parse_settings
-from fastfm_core.data import Batches, read_table
-from fastfm_core.data.columns import column_of, text_of
+from fastfm_core.config_file import read_config
+from fastfm_core.data import Batches
 from fastfm_core.errors import InputError
-from fastfm_core.files import require_place, whole_file, write_json
+from fastfm_core.files import require_place, write_json
 from fastfm_core.info import installation
-from fastfm_core.progress import EpochProgress, say
+from fastfm_core.progress import EpochProgress, PassProgress, say
 from fastfm_core.report import Stopwatch
+from fastfm_core.score import evaluate_file, predict_file
+from fastfm_core.source import Source
 from fastfm_core.trained import TrainedModel
 
 
@@ -27,16 +27,17 @@ def train(options: Namespace) -> None:
     """Trains a model on a table, saves it with its metrics, and shows how good it is."""
     config, backend = _check_train(options)
     watch = Stopwatch(backend)
+    source = _source(options)
     with watch.measure("encode"):
-        source = prepare.Source(**{name: getattr(options, name) for name in prepare.Source._fields})
-        prepared = prepare.prepare(source, seed=options.seed, min_count=config.min_count)
+        prepared = prepare.prepare(source, seed=options.seed, min_count=config.min_count, progress=PassProgress)
     config = config.resolved(len(prepared.parts["train"].rows))
     _say_notes(prepared, config)
     stem = f"{prepared.name}-{options.model}"
     with report.run_folder(options.out, stem, overwrite=options.overwrite) as folder:
         model = trained.create(
             options.model, prepared.encoder, config, backend, labels=prepared.parts["train"].labels,
-            label=prepared.label, task=options.task, id=options.id, seed=options.seed,
+            label=prepared.label, task=options.task, id=options.id, seed=options.seed, columns=prepared.columns,
+            join=list(source.join),
         )  # fmt: skip
         with watch.measure("train"):
             result = _fit(model, prepared.parts, folder, watch)
@@ -53,31 +54,19 @@ def evaluate(options: Namespace) -> None:
     _check_metrics_place(options)
     backend = backends.get("auto")
     watch = Stopwatch(backend)
-    model = trained.load(options.folder, backend)
-    with watch.measure("encode"):
-        part = prepare.encode_file(options.data, model.encoder, model.label, model.task)
+    model = _with_join(trained.load(options.folder, backend), options)
     with watch.measure("evaluate"):
-        score = _score(model, part)
+        score = evaluate_file(model, options.data, PassProgress)
     _write_metrics(options, report.evaluate_metrics(model, backend, watch, score))
     print(report.score_line(Path(options.data).name, score))
 
 
 def predict(options: Namespace) -> None:
-    """Writes a trained model's predictions for a table as CSV, one row per row of the table."""
+    """Writes a trained model's predictions for a table, one row per row of the table."""
     if options.out:
         require_place(options.out)
-    model = trained.load(options.folder)
-    table = read_table(options.data)
-    with prepare.naming(options.data):
-        id_name = options.id or (model.id if model.id in table else None)
-        ids = [[text_of(value) for value in column_of(table, id_name).tolist()]] if id_name else []
-        columns = [*ids, model.predict(table).tolist()]
-    header = [*([id_name] if id_name else []), "prediction" if model.task == "regression" else "probability"]
-    rows = zip(*columns, strict=True)
-    if not options.out:
-        return _write_csv(sys.stdout, header, rows)
-    with whole_file(options.out) as path, open(path, "w", encoding="utf-8", newline="") as file:
-        _write_csv(file, header, rows)
+    model = _with_join(trained.load(options.folder), options)
+    predict_file(model, options.data, out=options.out, form=options.format, id=options.id, passes=PassProgress)
 
 
 def info(options: Namespace) -> None:
@@ -88,7 +77,7 @@ def info(options: Namespace) -> None:
 
 def _check_train(options: Namespace) -> tuple[TrainConfig, Any]:
     """Finds whatever can be found wrong before the data are read; sets the threads; returns settings and backend."""
-    config = parse_settings(options.set)
+    config = parse_settings([*read_config(options.config).settings, *options.set])
     if options.model not in models.MODELS:
         raise InputError(f"--model {options.model}: choose one of {', '.join(models.MODELS)}")
     _check_metrics_place(options)
@@ -96,6 +85,27 @@ def _check_train(options: Namespace) -> tuple[TrainConfig, Any]:
     if options.threads is not None:
         threads.set_num_threads(options.threads)
     return config, backends.get(options.backend)
+
+
+def _source(options: Namespace) -> Source:
+    """What the options and the configuration file say about the data; files by their absolute paths."""
+    given = {name: getattr(options, name) for name in Source._fields if hasattr(options, name)}
+    for name in ("data", "valid", "test"):
+        given[name] = given[name] and os.path.abspath(given[name])
+    declared = read_config(options.config).fields
+    return Source(**{**given, "join": [_join(text) for text in options.join], "declared": declared})
+
+
+def _join(text: str) -> tuple[str, str]:
+    file, colon, key = text.rpartition(":")
+    if not colon or not file or not key:
+        raise InputError(f"--join {text}: write FILE:KEY, for example --join movies.csv:movieId")
+    return os.path.abspath(file), key
+
+
+def _with_join(model: TrainedModel, options: Namespace) -> TrainedModel:
+    """The model, joining the files that --join names in place of training's."""
+    return model._replace(join=[_join(text) for text in options.join]) if options.join else model
 
 
 def _check_metrics_place(options: Namespace) -> None:
@@ -135,9 +145,3 @@ def _score(model: TrainedModel, part: prepare.Part) -> dict[str, Any]:
     """A part's metrics, the share of unknown ids included."""
     measured = training.evaluate(model.model, part.in_order(), model.task)
     return {**measured, "unseen_id_share": part.unseen_id_share}
-
-
-def _write_csv(file: TextIO, header: list[str], rows: Iterable[Iterable[Any]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)

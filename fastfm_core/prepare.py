@@ -1,41 +1,23 @@
-"""From files to encoded training, validation and test part: read, split, type columns, fit, encode, look for leaks."""
+"""From files to encoded training, validation and test part, encoded once and then mapped from the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import hashlib
+import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastfm_core import metrics
-from fastfm_core.data import Batches, Encoded, Encoder, read_table
-from fastfm_core.data.bundled import COUPON_LABEL, coupon_path
-from fastfm_core.data.columns import Table
-from fastfm_core.data.infer import resolve
-from fastfm_core.data.labels import Task, describe_label, label_values
-from fastfm_core.data.split import stratified
+import fastfm_core
+from fastfm_core.data import Batches, Encoded, Encoder, cache
+from fastfm_core.data.schema import Schema
+from fastfm_core.data.stream import digest, naming
 from fastfm_core.errors import InputError
+from fastfm_core.preparation import Preparation
+from fastfm_core.source import PARTS, Source
 
-SHARES = {"train": 7, "valid": 1, "test": 2}
-LEAK_AUC, LEAK_ROWS = 0.99, 100_000
 EVALUATION_BATCH = 4096
-
-
-class Source(NamedTuple):
-    """What to learn from: files, label, and what the columns are, as on the command line."""
-
-    data: str | Path | None = None
-    valid: str | Path | None = None
-    test: str | Path | None = None
-    label: str | None = None
-    task: Task = "binary"
-    categorical: str | None = None
-    numeric: str | None = None
-    multihot: str | None = None
-    drop: str | None = None
-    id: str | None = None
 
 
 class Part(NamedTuple):
@@ -60,122 +42,76 @@ class Prepared(NamedTuple):
     """What ``prepare`` returns.
 
     name      of the data, for the run's folder;  label  the label's expression
+    columns   of DATA's own file, in order: what a file without header is taken to have
     parts     train, valid, test;  encoder  fitted on train alone
-    notes     lines for the reader: what every column was taken for, suspected leaks
+    notes     lines for the reader: what every column was taken for, collisions, suspected leaks
+    cached    nothing was read: the same files had been encoded with the same options
     """
 
     name: str
     label: str
+    columns: list[str]
     encoder: Encoder
     parts: dict[str, Part]
     notes: list[str]
+    cached: bool
 
 
-def prepare(source: Source, *, seed: int, min_count: int | None = None) -> Prepared:
-    """Reads and encodes everything. The parts that no file gives are cut from DATA, stratified, 7 : 1 : 2."""
-    path = Path(source.data or coupon_path())
-    table = read_table(path)
-    files = {"valid": source.valid, "test": source.test}
-    with naming(path):
-        label = _label_expression(source, table)
-        labels = label_values(table, label, source.task)
-        rows = _split(labels, [name for name, file in files.items() if file], seed)
-        training = {name: column[rows["train"]] for name, column in table.items()}
-        dropped = ",".join(filter(None, (source.drop, source.id)))
-        options = {"categorical": source.categorical, "numeric": source.numeric, "multihot": source.multihot}
-        typed = resolve(training, label, **options, drop=dropped)
-        encoder = Encoder.fit(table, typed.schema, rows["train"], min_count=min_count)
-        encoded = encoder.transform(table, labels)
-        parts = {name: Part(encoded, rows[name], encoder.unseen_share(encoded, rows[name])) for name in rows}
-    for name, file in files.items():
-        if file:
-            parts[name] = encode_file(file, encoder, label, source.task)
-    if source.task == "binary":
-        _require_both_classes(parts)
-    notes = [describe_label(training, label, source.task), *typed.describe()]
-    notes += [_leak_warning(*leak) for leak in suspected_leaks(parts["train"], encoder, source.task)]
-    return Prepared(path.name.partition(".")[0], label, encoder, {name: parts[name] for name in SHARES}, notes)
+def prepare(source: Source, *, seed: int, min_count: int | None = None, progress: Any = None) -> Prepared:
+    """Reads, splits, types, fits and encodes, or finds all that in the cache.
 
+    The parts that no file gives are cut from DATA, 7 : 1 : 2, stratified unless ``split`` says otherwise.
 
-def encode_file(path: str | Path, encoder: Encoder, label: str, task: Task) -> Part:
-    """A whole file with labels as one part."""
-    table = read_table(path)
-    with naming(path):
-        encoded = encoder.transform(table, label_values(table, label, task))
-        return Part(encoded, np.arange(len(encoded)), encoder.unseen_share(encoded))
-
-
-@contextmanager
-def naming(path: str | Path) -> Iterator[None]:
-    """Puts the file's name before the message of an InputError."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def suspected_leaks(part: Part, encoder: Encoder, task: Task = "binary") -> list[tuple[str, float]]:
-    """The columns that alone order the part's labels with an AUC above LEAK_AUC, with that AUC.
-
-    A number is its own score. A category's score is its mean label in the other half of the rows, so that ids met once
-    prove nothing. Bags are not looked at. Large parts are judged by LEAK_ROWS evenly spaced rows.
+    progress  called with a pass's name, gives the context in which ``each_piece`` reports; None: silent
     """
-    if task != "binary":
-        return []
-    rows = part.rows[:: -(-len(part.rows) // LEAK_ROWS)]
-    entries, dense, labels, _ = part.encoded.take(rows)
-    assert labels is not None
-    slots = len(rows) * entries.fields
-    starts = np.arange(slots) if entries.offsets is None else entries.offsets[:-1]
-    starts = starts.reshape(-1, entries.fields)
-    scores: dict[str, np.ndarray] = dict(zip(encoder.dense_names, [] if dense is None else list(dense.T), strict=True))
-    for field, (name, unknown) in enumerate(zip(encoder.field_names, encoder.unknown_rows, strict=True)):
-        if unknown < 0 and entries.values is not None:
-            scores[name] = entries.values[starts[:, field]]
-        elif _single(entries.offsets, entries.fields, field):
-            scores[name] = _target_means(entries.ids[starts[:, field]] - encoder.bases[field], labels)
-    areas = {name: metrics.auc(labels, score) for name, score in scores.items()}
-    return [(name, max(area, 1 - area)) for name, area in areas.items() if max(area, 1 - area) > LEAK_AUC]
+    key = _key(source, seed, min_count)
+    entry = cache.find_entry(key)
+    cached = entry is not None
+    if entry is None:
+        with cache.new_entry(key) as (folder, manifest):
+            manifest |= Preparation(source, seed, min_count, progress).write(folder)
+        entry = cache.find_entry(key)
+    if entry is None:
+        raise InputError(f"{cache.tables_folder()}: an encoded table vanished while it was made; run again")
+    folder, manifest = entry
+    encoder = Encoder.from_dict(manifest["encoder"])
+    parts = {name: _part(folder, name, manifest) for name in PARTS}
+    return Prepared(manifest["name"], manifest["label"], manifest["columns"], encoder, parts, manifest["notes"], cached)
 
 
-def _label_expression(source: Source, table: Table) -> str:
-    if source.label:
-        return source.label
-    if not source.data:
-        return COUPON_LABEL
-    if "label" in table:
-        return "label"
-    raise InputError(f"which column is the label? give --label COL; the columns are {', '.join(table)}")
+def _part(folder: Path, name: str, manifest: dict[str, Any]) -> Part:
+    about = manifest["parts"][name]
+    encoded = cache.map_encoded(folder, about["table"], manifest["tables"][about["table"]])
+    rows = np.array(cache.map_array(folder / f"{name}.rows", [about["count"]], "<i8"))
+    return Part(encoded, rows, about["unseen_id_share"])
 
 
-def _split(labels: np.ndarray, given: list[str], seed: int) -> dict[str, np.ndarray]:
-    """Row numbers of each part that DATA must provide."""
-    shares = [0 if name in given else share for name, share in SHARES.items()]
-    train, valid, test = (share / sum(shares) for share in shares)
-    rows = dict(zip(SHARES, stratified(labels, (train, valid, test), seed), strict=True))
-    return {name: part for name, part in rows.items() if name not in given}
+def _key(source: Source, seed: int, min_count: int | None) -> str:
+    """Names everything that decides the encoded tables: contents, options, and this package's code."""
+    files = [*source.files.values(), *(Path(file) for file, _ in source.join)]
+    contents = []
+    for path in files:
+        if not path.exists():
+            raise InputError(f"{path}: there is no such file")
+        with naming(path):
+            contents.append([path.name, digest(path)])
+    declared = Schema(source.declared).to_dict() if source.declared else None
+    options = {
+        name: value
+        for name, value in source._asdict().items()
+        if name not in ("data", "valid", "test", "join", "declared")
+    }
+    joins = [key for _, key in source.join]
+    content = [contents, list(source.files), options, joins, declared, seed, min_count, _code()]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _require_both_classes(parts: dict[str, Part]) -> None:
-    for name in ("train", "valid"):
-        if len(classes := np.unique(parts[name].labels)) < 2:
-            raise InputError(f"all labels of the {name} part are {classes[0]:g}; it needs 0 and 1: give more rows")
-
-
-def _single(offsets: np.ndarray | None, fields: int, field: int) -> bool:
-    return offsets is None or bool((np.diff(offsets).reshape(-1, fields)[:, field] == 1).all())
-
-
-def _target_means(ids: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """[n] -> [n]: mean label of the row's id among the rows of the other parity, one row of the base rate added."""
-    scores, base = np.empty(len(ids)), labels.mean()
-    for parity in (0, 1):
-        others, targets = ids[1 - parity :: 2], labels[1 - parity :: 2]
-        counts = np.bincount(others, minlength=ids.max() + 1)
-        sums = np.bincount(others, targets, minlength=ids.max() + 1)
-        scores[parity::2] = ((sums + base) / (counts + 1))[ids[parity::2]]
-    return scores
-
-
-def _leak_warning(name: str, area: float) -> str:
-    return f"warning: column {name!r} alone reaches AUC {area:.4f} on the training part: a leak? then --drop {name}"
+def _code() -> str:
+    """A hash of the package's sources that read and encode."""
+    folder = Path(fastfm_core.__file__).parent
+    others = [folder / name for name in ("source.py", "preparation.py", "leaks.py")]
+    sources = [*(folder / "data").rglob("*.py"), *others]
+    total = hashlib.sha256(fastfm_core.__version__.encode())
+    for path in sorted(sources):
+        total.update(path.read_bytes())
+    return total.hexdigest()

@@ -50,6 +50,33 @@ class EpochProgress:
             self.bar = None
 
 
+class PassProgress:
+    """Shows one pass over a file: a tqdm bar while it lasts, if the stream is a terminal, else nothing.
+
+    ``with PassProgress("encoding clicks.csv") as progress: ... progress(done, size)``
+    """
+
+    def __init__(self, name: str, stream: TextIO | None = None) -> None:
+        self.name, self.stream = name, stream or sys.stderr
+        self.bar: Any = None
+
+    def __enter__(self) -> PassProgress:
+        return self
+
+    def __call__(self, done: int, size: int) -> None:
+        if self.bar is None and self.stream.isatty():
+            self.bar = _tqdm()(
+                total=size, desc=self.name, bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
+                leave=False, file=self.stream,
+            )  # fmt: skip
+        if self.bar is not None:
+            self.bar.update(done - self.bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
 def epoch_line(record: dict[str, Any]) -> str:
     """The closing line of an epoch."""
     valid = record["valid"]

@@ -18,6 +18,8 @@ from fastfm_core.data.labels import Task
 from fastfm_core.errors import InputError
 from fastfm_core.prepare import EVALUATION_BATCH
 
+KNOWN = ("name", "label", "task", "id", "seed", "columns", "join")
+
 
 class TrainedModel(NamedTuple):
     """What a checkpoint holds, alive.
@@ -25,6 +27,8 @@ class TrainedModel(NamedTuple):
     name, label, task  of the model, the label's expression, "binary" or "regression"
     id                 the column that names a row, None without one
     seed               of split and training
+    columns            of the training file, in order: what a file without header is taken to have
+    join               (file, key) pairs: further tables whose columns are added by a key
     """
 
     model: Any
@@ -35,6 +39,8 @@ class TrainedModel(NamedTuple):
     task: Task
     id: str | None
     seed: int
+    columns: list[str]
+    join: list[tuple[str, str]]
 
     @property
     def parameters(self) -> int:
@@ -48,7 +54,7 @@ class TrainedModel(NamedTuple):
 
     def save(self, folder: str | Path, metrics: Mapping[str, Any]) -> None:
         """Writes the checkpoint's folder."""
-        description = {name: getattr(self, name) for name in ("name", "label", "task", "id", "seed")}
+        description = {name: getattr(self, name) for name in KNOWN}
         description |= {"config": asdict(self.config), "encoder": self.encoder.to_dict()}
         checkpoint.save(folder, self.model.state_dict(), description, metrics)
 
@@ -59,7 +65,7 @@ def load(folder: str | Path, backend: Any = None) -> TrainedModel:
     try:
         encoder = Encoder.from_dict(description["encoder"])
         config = TrainConfig(**description["config"])
-        known = {name: description[name] for name in ("name", "label", "task", "id", "seed")}
+        known = {name: description[name] for name in KNOWN}
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder}/{checkpoint.DESCRIPTION}: {error} is missing or unknown; train again") from None
     model = _build(known["name"], encoder, config, backend or backends.get("auto"), known["seed"])
@@ -78,12 +84,14 @@ def create(
     task: Task,
     id: str | None,
     seed: int,
+    columns: list[str],
+    join: list[tuple[str, str]],
 ) -> TrainedModel:
     """A fresh model whose output starts at the mean of the training labels [k] (its logit, for 0/1 labels)."""
     mean = float(np.mean(labels, dtype=np.float64))
     bias = mean if task == "regression" else math.log(mean / (1 - mean))
     return TrainedModel(
-        _build(name, encoder, config, backend, seed, bias), encoder, config, name, label, task, id, seed
+        _build(name, encoder, config, backend, seed, bias), encoder, config, name, label, task, id, seed, columns, join
     )
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of several folders: the backends behind the layers, and the number of threads put back after a test."""
+"""Fixtures of several folders: backends, the number of threads put back after a test, a folder for encoded tables."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ import pytest
 
 from fastfm_core import backends, threads
 from fastfm_core.backends import Backend
+from fastfm_core.data import cache
 
 
 @pytest.fixture(params=["reference", "numba"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each backend in turn."""
     return backends.get(request.param)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def encoded_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Encoded tables are kept below pytest's own folder, in this process and in those it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(cache.VARIABLE, str(tmp_path_factory.mktemp("tables")))
+        yield
 
 
 @pytest.fixture

@@ -1,11 +1,22 @@
-"""The data room: from a file to the batches a model trains on. Arrays out, no other room used."""
+"""The data room: from a table, in a file or in memory, to the batches a model trains on. Arrays out."""
 
 from __future__ import annotations
 
 from fastfm_core.data.batches import Batches
 from fastfm_core.data.encode import Encoder
 from fastfm_core.data.encoded import Encoded
-from fastfm_core.data.readers import read_table
-from fastfm_core.data.schema import Categorical, MultiHot, Numeric, Schema
+from fastfm_core.data.readers import open_table, read_table
+from fastfm_core.data.schema import Categorical, Cross, MultiHot, Numeric, Schema
 
-__all__ = ["Batches", "Categorical", "Encoded", "Encoder", "MultiHot", "Numeric", "Schema", "read_table"]
+__all__ = [
+    "Batches",
+    "Categorical",
+    "Cross",
+    "Encoded",
+    "Encoder",
+    "MultiHot",
+    "Numeric",
+    "Schema",
+    "open_table",
+    "read_table",
+]

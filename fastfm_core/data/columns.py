@@ -1,8 +1,9 @@
-"""Reads the values of one table column, [n] of any dtype: as texts with codes, or as numbers.
+"""Reads the values of one table column: as texts with codes, or as numbers.
 
-A table is a dict of column name -> [n] array, all of one length. Missing is "" in text, NaN in floats, None in object
-arrays. Integers keep every digit (unsigned 64-bit ids survive); a float that is a whole number reads like the integer,
-so that a column of integers with gaps, which some files store as floats, keeps its vocabulary.
+A table is a dict of column name -> column, all of one length. A column is an array [n] of any dtype, ``Texts`` [n] or
+``Bags`` [n]. Missing is "" in text, NaN in floats, None in object arrays. Integers keep every digit (unsigned 64-bit
+ids survive); a float that is a whole number reads like the integer, so that a column of integers with gaps, which some
+files store as floats, keeps its vocabulary.
 """
 
 from __future__ import annotations
@@ -15,16 +16,56 @@ from typing import Any
 
 import numpy as np
 
+from fastfm_core.data.text import Bags, Texts, concatenate
 from fastfm_core.errors import InputError
 
-Table = dict[str, np.ndarray]
+Table = dict[str, Any]
 
 
-def column_of(table: Table, name: str) -> np.ndarray:
+class RowError(InputError):
+    """A mistake in one data row of a piece of a table; ``after`` counts the rows before the piece in.
+
+    where  what stands before "data row N" in the message;  row  counted from 1;  what  stands after it
+    """
+
+    def __init__(self, where: str, row: int, what: str) -> None:
+        super().__init__(f"{where}data row {row}{what}")
+        self.where, self.row, self.what = where, row, what
+
+    def after(self, rows: int) -> RowError:
+        """The same mistake, ``rows`` rows further down."""
+        return RowError(self.where, self.row + rows, self.what)
+
+
+def column_of(table: Table, name: str) -> Any:
     """The named column; InputError with close matches when the table has none of that name."""
     if name not in table:
         raise InputError(unknown_column(name, table))
-    return np.asarray(table[name])
+    column = table[name]
+    return column if isinstance(column, Texts | Bags) else np.asarray(column)
+
+
+def take(column: Any, rows: np.ndarray) -> Any:
+    """The column's cells at positions ``rows`` [k]."""
+    if not isinstance(column, Bags):
+        return column[rows]
+    positions, offsets = ragged_positions(column.offsets, rows)
+    return Bags(column.values[positions], offsets, None if column.weights is None else column.weights[positions])
+
+
+def join_rows(tables: list[Table]) -> Table:
+    """Tables with the same columns, one below the other."""
+    return {name: _join([table[name] for table in tables]) for name in tables[0]}
+
+
+def _join(columns: list[Any]) -> Any:
+    if isinstance(columns[0], Texts):
+        return concatenate(columns)
+    if not isinstance(columns[0], Bags):
+        return np.concatenate(columns)
+    lengths = np.concatenate([np.diff(column.offsets) for column in columns])
+    weights = None if columns[0].weights is None else np.concatenate([column.weights for column in columns])
+    return Bags(concatenate([column.values for column in columns]), np.append(0, np.cumsum(lengths)), weights)
 
 
 def unknown_column(name: str, names: Iterable[str]) -> str:
@@ -68,8 +109,13 @@ def text_of(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def factorize(column: np.ndarray) -> tuple[list[str], np.ndarray]:
+def factorize(column: Any) -> tuple[list[str], np.ndarray]:
     """[n] -> (distinct texts, [n] int64 positions in them); missing is the text ""."""
+    if isinstance(column, Texts):
+        texts, codes = column.factorize()
+        return texts.tolist(), codes
+    if isinstance(column, Bags):
+        raise InputError("a column with several values a cell is neither text nor number: make it multi-hot")
     if column.dtype.kind in "iufb":
         values, codes = np.unique(column, return_inverse=True)
         values = values.tolist()
@@ -77,6 +123,14 @@ def factorize(column: np.ndarray) -> tuple[list[str], np.ndarray]:
         values, codes = first_seen(column.tolist())
     texts, merged = first_seen(map(text_of, values))
     return texts, codes if len(texts) == len(values) else merged[codes]
+
+
+def texts_of(column: Any) -> tuple[Texts, np.ndarray | None]:
+    """[n] -> texts and, unless text i is that of cell i, the position [n] of each cell's text among them."""
+    if isinstance(column, Texts):
+        return column, None
+    texts, codes = factorize(column)
+    return Texts.of(texts), codes
 
 
 def parse_number(text: str) -> float:
@@ -89,9 +143,14 @@ def parse_number(text: str) -> float:
     return number
 
 
-def numbers(column: np.ndarray, name: str) -> np.ndarray:
-    """[n] -> [n] float64 with NaN for missing. InputError naming column and data row where a value is no number."""
-    if column.dtype.kind in "iufb":
+def numbers(column: Any, name: str) -> np.ndarray:
+    """[n] -> [n] float64 with NaN for missing. RowError naming the column where a value is no finite number."""
+    if isinstance(column, Bags):
+        raise InputError(f"column {name!r} has several values a cell, not a number: make it multi-hot")
+    if isinstance(column, Texts):
+        converted, hard = column.decimals()
+        converted[hard] = [_parse_or_infinity(text) for text in column[hard].tolist()]
+    elif column.dtype.kind in "iufb":
         converted = column.astype(np.float64)
     else:
         texts, codes = factorize(column)
@@ -99,8 +158,10 @@ def numbers(column: np.ndarray, name: str) -> np.ndarray:
     wrong = np.isinf(converted)
     if wrong.any():
         row = first_row(wrong)
-        found = f"column {name!r}, data row {row}: {text_of(column[row - 1])!r} is not a finite number"
-        raise InputError(f"{found}: correct the cell, or make the column categorical")
+        what = (
+            f": {text_of(column[row - 1])!r} is not a finite number: correct the cell, or make the column categorical"
+        )
+        raise RowError(f"column {name!r}, ", row, what)
     return converted
 
 

@@ -1,6 +1,7 @@
 """Fits vocabularies, minimum counts, means and scales on the training rows, and turns any table into ids.
 
-All fields share one arena: field f owns the contiguous rows bases[f] .. bases[f+1]-1, laid out as ``codecs`` says.
+All fields share one arena: field f owns the contiguous rows from bases[f] on, laid out as its codec says; fields that
+share a vocabulary share the rows. A table may be fitted and encoded in pieces: neither depends on how it was cut.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from fastfm_core.data.codecs import CODECS, UNKNOWN, Codec, Slots
+from fastfm_core.contract import Pooling
+from fastfm_core.data.codecs import UNKNOWN, Codec, Slots, codec_of, fitter_of
 from fastfm_core.data.columns import Table, table_length
 from fastfm_core.data.encoded import Encoded
-from fastfm_core.data.schema import Schema
+from fastfm_core.data.schema import EVERYWHERE, MultiHot, Schema
 from fastfm_core.errors import InputError
 
 LARGE_TABLE = 1_000_000
+FIT_NUMBERS = 1 << 18  # numbers are fitted on at most so many training rows, evenly spaced
 
 
 def default_min_count(training_rows: int) -> int:
@@ -23,16 +26,45 @@ def default_min_count(training_rows: int) -> int:
     return 2 if training_rows < LARGE_TABLE else 10
 
 
+def sampled_rows(train_rows: np.ndarray) -> np.ndarray:
+    """The training rows whose numbers are fitted on: all, or every second, third, ... of a large table."""
+    return train_rows[:: max(1, -(-len(train_rows) // FIT_NUMBERS))]
+
+
+class EncoderFit:
+    """An encoder that is being fitted, piece by piece: ``merge(observe(piece, ...))`` for each, then ``finish()``."""
+
+    def __init__(self, schema: Schema, min_count: int) -> None:
+        self.schema = schema
+        self.min_count = min_count
+        own = {field.name: fitter_of(field, min_count) for field in schema.fields}
+        self._fitters = [(field, own[schema.owner(field).name]) for field in schema.fields]
+
+    def observe(self, table: Table, rows: np.ndarray, sampled: np.ndarray) -> list[Any]:
+        """What training rows ``rows`` [k] of a piece say, ``sampled`` among them for numbers. Pure: any thread may."""
+        return [fitter.observe(field, table, rows, sampled) for field, fitter in self._fitters]
+
+    def merge(self, seen: list[Any]) -> None:
+        """Takes in what ``observe`` returned, in the order of the pieces."""
+        for (_, fitter), part in zip(self._fitters, seen, strict=True):
+            fitter.merge(part)
+
+    def finish(self) -> Encoder:
+        """The fitted encoder."""
+        return Encoder(self.schema, [fitter.finish(field) for field, fitter in self._fitters], self.min_count)
+
+
 class Encoder:
     """A fitted schema.
 
     rows             V, rows of the arena
-    fields           F, embedding fields; field_names [F] names them in order, bases [F+1] int64 are their ranges
+    fields           F, embedding fields; field_names [F] names them in order, bases [F] int64 are their first rows
     dense            I, raw numbers; dense_names [I]
     zero_rows        [k] int64: rows no training value reached as such (unknown rows; missing rows where training has
                      nothing missing). They start at 0, so that they never score from noise.
-    unknown_rows     [F] int64, -1 for a numeric field
+    unknown_rows     [F] int64, -1 for a field without
     drop_to_unknown  [F] bool: fields whose unknown row no rare training value feeds, so ids must be dropped to it
+    uses             (first, pairs, deep), each [F] bool: where the fields take part; None: all of them everywhere
     """
 
     def __init__(self, schema: Schema, codecs: list[Codec], min_count: int) -> None:
@@ -40,22 +72,20 @@ class Encoder:
             raise InputError("every column is a raw number: at least one must be an embedding field")
         self.schema = schema
         self.min_count = min_count
-        named = list(zip(schema.names, codecs, strict=True))
         self._codecs = codecs
         self._fields = [codec for codec in codecs if codec.rows]
-        self._raw = [codec for codec in codecs if not codec.rows]
-        self.field_names = [name for name, codec in named if codec.rows]
-        self.dense_names = [name for name, codec in named if not codec.rows]
-        self.bases = np.cumsum([0, *(codec.rows for codec in self._fields)], dtype=np.int64)
-        owners = list(zip(self._fields, self.bases.tolist(), strict=False))
-        self.zero_rows = np.array([base + row for codec, base in owners for row in codec.untrained_rows], np.int64)
+        self.field_names = [codec.field.name for codec in self._fields]
+        self.dense_names = [codec.field.name for codec in codecs if "raw" in codec.field.use]
+        self.bases, self.rows = self._ranges()
+        owners = list(zip(self._fields, self.bases.tolist(), strict=True))
+        untrained = [base + row for codec, base in owners for row in codec.untrained_rows]
+        self.zero_rows = np.unique(np.array(untrained, np.int64))
         self.unknown_rows = np.array([base + UNKNOWN if codec.has_unknown else -1 for codec, base in owners], np.int64)
         self.drop_to_unknown = np.array([c.has_unknown and not c.rare_training for c in self._fields], bool)
-
-    @property
-    def rows(self) -> int:
-        """V, rows of the arena."""
-        return int(self.bases[-1])
+        uses = [np.array([part in codec.field.use for codec in self._fields]) for part in EVERYWHERE]
+        self.uses = None if all(part.all() for part in uses) else tuple(uses)
+        pooled = [field.pooling for field in schema.fields if isinstance(field, MultiHot)]
+        self._pooling: Pooling = "none" if "none" in pooled else "sum"
 
     @property
     def fields(self) -> int:
@@ -65,27 +95,32 @@ class Encoder:
     @property
     def dense(self) -> int:
         """I, raw numbers."""
-        return len(self._raw)
+        return len(self.dense_names)
+
+    def notes(self) -> list[str]:
+        """What fitting found that a reader should know: collisions of hashed fields, numbers taken as logarithms."""
+        return [note for codec in self._codecs if (note := codec.note())]
 
     @classmethod
     def fit(
         cls, columns: Table, schema: Schema, train_rows: np.ndarray | None = None, *, min_count: int | None = None
     ) -> Encoder:
-        """Fits every column on the rows ``train_rows`` [k] (None: all) and on no other row.
+        """Fits every column on the ascending rows ``train_rows`` [k] (None: all) and on no other row.
 
         Values met fewer than ``min_count`` times (default: ``default_min_count``) fall to the field's unknown row.
         InputError for a column that is not there or a number that cannot be read.
         """
         rows = np.arange(table_length(columns)) if train_rows is None else np.asarray(train_rows)
-        least = default_min_count(len(rows)) if min_count is None else min_count
-        return cls(schema, [CODECS[type(field)].fit(field, columns, rows, least) for field in schema.fields], least)
+        fitting = EncoderFit(schema, default_min_count(len(rows)) if min_count is None else min_count)
+        fitting.merge(fitting.observe(columns, rows, sampled_rows(rows)))
+        return fitting.finish()
 
     def transform(self, columns: Table, labels: np.ndarray | None = None, weights: np.ndarray | None = None) -> Encoded:
         """Encodes a table; columns the schema does not name are ignored. Labels and weights [n] become float32."""
-        slots = [codec.encode(columns) for codec in self._fields]
-        count = table_length({name: columns[name] for name in self.schema.names})
-        ids, values, offsets = self._merge(slots, count)
-        numbers = [slot.values for slot in (codec.encode(columns) for codec in self._raw) if slot.values is not None]
+        slots = [codec.encode(columns) for codec in self._codecs]
+        count = table_length({name: columns[name] for name in self.schema.columns})
+        ids, values, offsets = self._merge([slot for slot in slots if slot.ids is not None], count)
+        raw = [slot.raw for slot in slots if slot.raw is not None]
         return Encoded(
             ids,
             self.rows,
@@ -93,9 +128,10 @@ class Encoder:
             self.unknown_rows,
             offsets=offsets,
             values=values,
-            dense=np.column_stack(numbers) if numbers else None,
+            dense=np.column_stack(raw) if raw else None,
             labels=None if labels is None else np.asarray(labels, np.float32),
             weights=None if weights is None else np.asarray(weights, np.float32),
+            pooling=self._pooling,
         )
 
     def unseen_share(self, encoded: Encoded, rows: np.ndarray | None = None) -> dict[str, float]:
@@ -105,37 +141,50 @@ class Encoder:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description from which ``from_dict`` makes an encoder that gives the same ids."""
-        codecs = [codec.to_dict() for codec in self._codecs]
-        return {"schema": self.schema.to_dict(), "min_count": self.min_count, "codecs": codecs}
+        owned = [self.schema.owner(codec.field) is codec.field for codec in self._codecs]
+        states = [codec.to_dict() if own else None for codec, own in zip(self._codecs, owned, strict=True)]
+        return {"schema": self.schema.to_dict(), "min_count": self.min_count, "codecs": states}
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Encoder:
         """The encoder that ``to_dict`` described."""
         schema = Schema.from_dict(description["schema"])
-        pairs = zip(schema.fields, description["codecs"], strict=True)
-        codecs = [CODECS[type(field)].from_dict(field, state) for field, state in pairs]
+        states = dict(zip(schema.names, description["codecs"], strict=True))
+        codecs = [codec_of(field, states[schema.owner(field).name]) for field in schema.fields]
         return cls(schema, codecs, description["min_count"])
+
+    def _ranges(self) -> tuple[np.ndarray, int]:
+        """([F] first row of each field, V)."""
+        first: dict[str, int] = {}
+        rows = 0
+        for codec in self._fields:
+            if self.schema.owner(codec.field) is codec.field:
+                first[codec.field.name] = rows
+                rows += codec.rows
+        bases = [first[self.schema.owner(codec.field).name] for codec in self._fields]
+        return np.array(bases, np.int64), rows
 
     def _merge(self, slots: list[Slots], count: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Field-wise slots -> sample-major (ids, values, offsets)."""
-        dtype = np.int32 if self.rows < 2**31 else np.int64
+        offsets = None
+        shape: tuple[int, ...] = (count, self.fields)
+        if any(slot.lengths is not None for slot in slots):
+            lengths = np.ones((count, self.fields), np.int64)
+            for field, slot in enumerate(slots):
+                lengths[:, field] = 1 if slot.lengths is None else slot.lengths
+            offsets = np.append(0, np.cumsum(lengths.reshape(-1)))
+            shape = (int(offsets[-1]),)
+        ids = np.empty(shape, np.int32 if self.rows < 2**31 else np.int64)
         weighted = any(slot.values is not None for slot in slots)
-        lengths = np.ones((count, self.fields), np.int64)
-        for field, slot in enumerate(slots):
-            if slot.lengths is not None:
-                lengths[:, field] = slot.lengths
-        offsets = np.concatenate([[0], np.cumsum(lengths.reshape(-1))])
-        starts = offsets[:-1].reshape(count, self.fields)
-        ids = np.empty(offsets[-1], dtype)
-        values = np.ones(offsets[-1], np.float32) if weighted else None
-        for field, slot in enumerate(slots):
-            positions = _positions(starts[:, field], slot.lengths)
-            ids[positions] = slot.ids + self.bases[field]
+        values = np.ones(shape, np.float32) if weighted else None
+        for field, (slot, base) in enumerate(zip(slots, self.bases.tolist(), strict=True)):
+            places: Any = (slice(None), field)
+            if offsets is not None:
+                places = _positions(offsets[:-1].reshape(count, self.fields)[:, field], slot.lengths)
+            assert slot.ids is not None
+            ids[places] = slot.ids + base
             if values is not None and slot.values is not None:
-                values[positions] = slot.values
-        if all(slot.lengths is None for slot in slots):
-            shape = (count, self.fields)
-            return ids.reshape(shape), None if values is None else values.reshape(shape), None
+                values[places] = slot.values
         return ids, values, offsets
 
 

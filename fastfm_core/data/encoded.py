@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastfm_core.contract import Batch, Entries
+from fastfm_core.contract import Batch, Entries, Pooling
 from fastfm_core.data.columns import ragged_positions
 from fastfm_core.errors import InputError
+
+PIECE_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,8 @@ class Encoded:
     labels        [n] float32 or None
     weights       [n] float32 or None
     unknown_rows  [F] int64, the unknown row of each field, -1 where a field has none
+    pooling       "sum", or "none": every entry is an FM term of its own, as in a libsvm row; then F = 1
+    checked       the ids are known to lie in the arena, so that a file need not be read for it
     """
 
     ids: np.ndarray
@@ -40,12 +44,14 @@ class Encoded:
     dense: np.ndarray | None = None
     labels: np.ndarray | None = None
     weights: np.ndarray | None = None
+    pooling: Pooling = "sum"
+    checked: bool = False
 
     def __post_init__(self) -> None:
         expected = (self.offsets[-1],) if self.offsets is not None else (len(self), self.fields)
         if self.ids.shape != tuple(expected):
             raise InputError(f"ids have shape {self.ids.shape}, {tuple(expected)} was expected")
-        if self.ids.size and not 0 <= int(self.ids.min()) <= int(self.ids.max()) < self.rows:
+        if not self.checked and self.ids.size and not 0 <= int(self.ids.min()) <= int(self.ids.max()) < self.rows:
             raise InputError(f"ids range from {self.ids.min()} to {self.ids.max()}, the table has {self.rows} rows")
         for name in ("dense", "labels", "weights"):
             array = getattr(self, name)
@@ -67,23 +73,27 @@ class Encoded:
 
     def unknown_share(self, rows: np.ndarray | None = None) -> np.ndarray:
         """[F] float64: the share of each field's entries, in the samples ``rows`` [k] or in all, that are unknown."""
-        entries = self._entries(np.arange(len(self)) if rows is None else rows)
-        slots = np.arange(entries.slots)
-        field = (slots if entries.offsets is None else np.repeat(slots, np.diff(entries.offsets))) % self.fields
-        unknown = np.bincount(field, entries.ids == self.unknown_rows[field], minlength=self.fields)
-        return unknown / np.maximum(np.bincount(field, minlength=self.fields), 1)
+        rows = np.arange(len(self)) if rows is None else rows
+        unknown, met = np.zeros((2, self.fields), np.int64)
+        for begin in range(0, len(rows), PIECE_ROWS):
+            entries = self._entries(rows[begin : begin + PIECE_ROWS])
+            slots = np.arange(entries.slots)
+            field = (slots if entries.offsets is None else np.repeat(slots, np.diff(entries.offsets))) % self.fields
+            unknown += np.bincount(field[entries.ids == self.unknown_rows[field]], minlength=self.fields)
+            met += np.bincount(field, minlength=self.fields)
+        return unknown / np.maximum(met, 1)
 
     def _entries(self, rows: np.ndarray) -> Entries:
         if self.offsets is None:
             values = None if self.values is None else self.values.take(rows, axis=0).reshape(-1)
-            return Entries(self.ids.take(rows, axis=0).reshape(-1), self.fields, values=values)
+            return Entries(self.ids.take(rows, axis=0).reshape(-1), self.fields, values=values, pooling=self.pooling)
         slot_starts = self.offsets[:-1].reshape(-1, self.fields)
         positions, taken = ragged_positions(self.offsets[:: self.fields], rows)
         offsets = np.empty(len(rows) * self.fields + 1, np.int64)
         slots = slot_starts.take(rows, axis=0)
         np.add(slots, (taken[:-1] - slots[:, 0])[:, None], out=offsets[:-1].reshape(-1, self.fields))
         offsets[-1] = taken[-1]
-        return Entries(self.ids.take(positions), self.fields, offsets, _rows_of(self.values, positions))
+        return Entries(self.ids.take(positions), self.fields, offsets, _rows_of(self.values, positions), self.pooling)
 
 
 def _rows_of(array: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:

@@ -8,30 +8,34 @@ value occurs twice says nothing about another row and is dropped.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, get_args
 
 from fastfm_core.data.columns import Table, column_of, factorize, parse_number, table_length, unknown_column
 from fastfm_core.data.labels import parse_expression
-from fastfm_core.data.schema import Categorical, Column, MultiHot, Numeric, Schema
+from fastfm_core.data.schema import EVERYWHERE, Categorical, Field, MultiHot, Numeric, Schema, Transform
+from fastfm_core.data.text import Bags
 from fastfm_core.errors import InputError
 
 FEW_VALUES = 20
 ID_WORDS = {"id", "ids", "uid", "uuid", "guid", "hash", "code", "codes", "key", "zip", "zipcode", "postcode", "postal"}
 GLUED_ID = re.compile(r"(user|item|movie|product|customer|session|device|site|app|query|doc|ad)id")
 INTEGER = re.compile(r"\s*[+-]?(0|[1-9]\d*)\s*")
+TIME_NAME = re.compile(r"\b(time|timestamp|ts|date|datetime|hour|day)\b")
+TIME = re.compile(r"\s*(\d{6,}(\.\d*)?\s*$|\d{4}-\d\d-\d\d)")
 LEADING_ZERO = re.compile(r"\s*[+-]?0\d+\s*")
 
 
 class TypedColumns(NamedTuple):
-    """A schema, and for every column of the table except the label why it is what it is."""
+    """A schema, and for every column of the table except the label, and every further field, why it is what it is."""
 
     schema: Schema
     reasons: dict[str, str]
 
     def describe(self) -> list[str]:
-        """One human line per column, in the table's order."""
-        kinds: dict[str, Column] = {field.name: field for field in self.schema.fields}
+        """One human line per column, in the table's order, then per further field."""
+        kinds: dict[str, Field] = {field.name: field for field in self.schema.fields}
         return [f"{name}: {_kind_text(kinds.get(name))} ({reason})" for name, reason in self.reasons.items()]
 
 
@@ -46,32 +50,58 @@ def resolve(
     columns: Table,
     label: str | None = None,
     *,
+    declared: Sequence[Field] = (),
+    hints: Mapping[str, str] | None = None,
     categorical: str | None = None,
     numeric: str | None = None,
     multihot: str | None = None,
     drop: str | None = None,
 ) -> TypedColumns:
-    """Types the columns by comma-separated options; columns that no option names are guessed.
+    """Types the columns: as declared, by comma-separated options, as the file says of itself (hints), else by a guess.
 
-    ``*`` in one option stands for all columns not named elsewhere. ``genres:|`` names the separator of a multi-hot
-    column, ``age:raw`` the use of a numeric one. InputError for unknown or doubly named columns.
+    ``*`` in one option stands for all columns not named elsewhere. What may follow a name and a colon: of --multihot
+    the separator ('genres:|'), then ':weighted'; of --numeric the use or the transform ('age:raw', 'age:log1p'); of
+    --categorical the number of buckets to hash to ('user:100000').
+    InputError for unknown or doubly named columns.
     """
     options = {"categorical": categorical, "numeric": numeric, "multihot": multihot, "drop": drop}
-    return _type_columns(columns, label, _chosen(options, list(columns), _label_column(columns, label)))
+    chosen = _chosen(options, list(columns), _label_column(columns, label))
+    return _type_columns(columns, label, chosen, {field.name: field for field in declared}, hints or {})
 
 
-def _type_columns(columns: Table, label: str | None, chosen: dict[str, tuple[str, str]]) -> TypedColumns:
+def _type_columns(
+    columns: Table,
+    label: str | None,
+    chosen: dict[str, tuple[str, str]],
+    declared: Mapping[str, Field] = MappingProxyType({}),
+    hints: Mapping[str, str] = MappingProxyType({}),
+) -> TypedColumns:
     label_column = _label_column(columns, label)
-    fields: list[Column] = []
+    fields: list[Field] = []
     reasons: dict[str, str] = {}
     for name in columns:
         if name == label_column:
             continue
-        option, argument = chosen.get(name) or chosen.get("*") or ("", "")
-        field, reasons[name] = (
-            (MAKERS[option](name, argument), f"by --{option}") if option else _guess_column(name, columns)
-        )
+        option, argument = chosen.get(name) or ("", "")
+        if option and name in declared:
+            raise InputError(f"column {name!r} is named by --config and again by --{option}: keep one")
+        if not option and name not in declared:
+            option, argument = chosen.get("*") or ("", "")
+        if name in declared:
+            field, reasons[name] = declared[name], "by --config"
+        elif option:
+            field, reasons[name] = MAKERS[option](name, argument), f"by --{option}"
+        elif name in hints:
+            field, reasons[name] = HINTED[hints[name]](name), "by the file"
+        else:
+            field, reasons[name] = _guess_column(name, columns)
         fields += [field] if field else []
+    for field in declared.values():
+        for column in field.columns:
+            column_of(columns, column)
+        if field.name not in columns:
+            fields.append(field)
+            reasons[field.name] = "by --config"
     return TypedColumns(Schema(fields, label), reasons)
 
 
@@ -79,29 +109,42 @@ def _label_column(columns: Table, label: str | None) -> str | None:
     return parse_expression(label, columns).column if label is not None else None
 
 
-def _plain(make: Callable[[str], Column | None], option: str) -> Callable[[str, str], Column | None]:
-    def checked(name: str, argument: str) -> Column | None:
-        if argument:
-            raise InputError(f"--{option} {name}:{argument}: nothing may follow the column name, write {name}")
-        return make(name)
-
-    return checked
+def _categorical(name: str, argument: str) -> Field:
+    if argument and not argument[1:].isdecimal():
+        raise InputError(f"--categorical {name}{argument}: only a number of buckets may follow, as in {name}:100000")
+    return Categorical(name, buckets=int(argument[1:]) if argument else None)
 
 
-def _numeric(name: str, argument: str) -> Column:
-    uses: Any = argument[1:] if argument else "row"
-    return Numeric(name, use=uses)
+def _numeric(name: str, argument: str) -> Field:
+    words = [word for word in argument.split(":") if word]
+    transforms: list[Any] = [word for word in words if word in get_args(Transform)]
+    uses = ",".join(word for word in words if word not in transforms)
+    return Numeric(name, use=uses or EVERYWHERE, transform=transforms[0] if transforms else "auto")
 
 
-def _multihot(name: str, argument: str) -> Column:
-    return MultiHot(name, separator=argument[1:]) if argument else MultiHot(name)
+def _multihot(name: str, argument: str) -> Field:
+    separator = argument.removesuffix(":weighted")
+    weighted = separator != argument
+    return MultiHot(name, separator[1:], weighted=weighted) if argument else MultiHot(name)
 
 
-MAKERS: dict[str, Callable[[str, str], Column | None]] = {
-    "categorical": _plain(Categorical, "categorical"),
+def _drop(name: str, argument: str) -> None:
+    if argument:
+        raise InputError(f"--drop {name}{argument}: nothing may follow the column name, write {name}")
+
+
+MAKERS: dict[str, Callable[[str, str], Field | None]] = {
+    "categorical": _categorical,
     "numeric": _numeric,
     "multihot": _multihot,
-    "drop": _plain(lambda name: None, "drop"),
+    "drop": _drop,
+}
+HINTED: dict[str, Callable[[str], Field]] = {
+    "categorical": Categorical,
+    "numeric": Numeric,
+    "multihot": lambda name: MultiHot(name, separator=" "),
+    "bags": lambda name: MultiHot(name, pooling="sum"),
+    "entries": lambda name: MultiHot(name, pooling="none"),
 }
 
 
@@ -127,9 +170,12 @@ def _split_item(item: str, names: list[str]) -> tuple[str, str]:
     raise InputError(unknown_column(item, names))
 
 
-def _guess_column(name: str, columns: Table) -> tuple[Column | None, str]:
+def _guess_column(name: str, columns: Table) -> tuple[Field | None, str]:
     rows = table_length(columns)
-    texts = [text for text in factorize(column_of(columns, name))[0] if text]
+    column = column_of(columns, name)
+    if isinstance(column, Bags):
+        return MultiHot(name), "guessed: several values a cell"
+    texts = [text for text in factorize(column)[0] if text]
     kind = _value_kind(texts)
     found = f"{kind}, {len(texts)} distinct values"
     if kind != "number" and len(texts) == rows > 1:
@@ -146,9 +192,12 @@ def _guess_column(name: str, columns: Table) -> tuple[Column | None, str]:
 
 def looks_like_id(name: str) -> bool:
     """Whether a word of the name, split at punctuation and camel case, says id, hash, code, zip or the like."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    words = re.split(r"[^a-z]+", spaced.lower())
-    return any(word in ID_WORDS or GLUED_ID.fullmatch(word) for word in words)
+    return any(word in ID_WORDS or GLUED_ID.fullmatch(word) for word in _spaced(name).split())
+
+
+def _spaced(name: str) -> str:
+    """The name's words in lower case: 'userId_2' -> 'user id'."""
+    return " ".join(re.split(r"[^a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()))
 
 
 def _value_kind(texts: list[str]) -> str:
@@ -163,11 +212,27 @@ def _value_kind(texts: list[str]) -> str:
         return "text"
 
 
-def _kind_text(field: Column | None) -> str:
+def _kind_text(field: Field | None) -> str:
     if field is None:
         return "dropped"
+    words = [type(field).__name__.lower().replace("multihot", "multi-hot")]
     if isinstance(field, MultiHot):
-        return f"multi-hot, split at {field.separator!r}, {field.pooling}"
-    if isinstance(field, Numeric):
-        return "numeric" if field.use == "row" else "numeric, raw"
-    return "categorical"
+        words += [f"split at {field.separator!r}", field.pooling] + ["weighted"] * field.weighted
+    elif isinstance(field, Numeric):
+        words += [field.transform] * (field.transform != "auto")
+    elif field.buckets:
+        words += [f"hashed to {field.buckets:,} rows"]
+    words += [] if field.use == EVERYWHERE else ["+".join(field.use)]
+    return ", ".join(words)
+
+
+def time_columns(columns: Table) -> list[str]:
+    """The columns that look like times: named so, and holding large numbers or dates."""
+    return [name for name in columns if TIME_NAME.search(_spaced(name)) and _holds_times(column_of(columns, name))]
+
+
+def _holds_times(column: Any) -> bool:
+    if isinstance(column, Bags):
+        return False
+    texts = [text for text in factorize(column[:1000])[0] if text]
+    return bool(texts) and all(TIME.match(text) for text in texts)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastfm_core.data.columns import (
+    RowError,
     Table,
     column_of,
     factorize,
@@ -70,9 +71,8 @@ def label_values(columns: Table, expression: str, task: Task = "binary") -> np.n
     return np.array([text == label.value for text in texts], np.float32)[codes]
 
 
-def parse_label(column: np.ndarray, task: Task = "binary", name: str = "label") -> np.ndarray:
+def parse_label(column: Any, task: Task = "binary", name: str = "label") -> np.ndarray:
     """One column as labels [n] float32: 0/1 for the binary task, any finite number for regression."""
-    column = np.asarray(column)
     _refuse_missing(column, name)
     if task == "regression":
         return numbers(column, name).astype(np.float32)
@@ -95,11 +95,11 @@ def describe_label(columns: Table, expression: str, task: Task = "binary") -> st
     return f"label {label.column}: {pair[1]!r} is 1, {pair[0]!r} is 0" if pair else f"label {label.column}: not binary"
 
 
-def _refuse_missing(column: np.ndarray, name: str) -> None:
+def _refuse_missing(column: Any, name: str) -> None:
     texts, codes = factorize(column)
     missing = np.array([not text.strip() or text.strip().lower() == "nan" for text in texts], bool)[codes]
     if missing.any():
-        raise InputError(f"label {name!r} is missing in data row {first_row(missing)}: fill it or remove the row")
+        raise RowError(f"label {name!r} is missing in ", first_row(missing), ": fill it or remove the row")
 
 
 def _normal(text: str) -> str:

@@ -1,7 +1,9 @@
 """What the columns of a table are: one small class per column type, and the schema that lists them.
 
-A column type is declared here, listed in COLUMN_TYPES, and fitted by the codec that ``codecs.CODECS`` names for it;
-nothing else knows the types. The schema becomes a JSON-able dict, so it travels in the checkpoint.
+A column type is declared here, listed in COLUMN_TYPES, and fitted by what ``codecs.fitter_of`` makes for it; nothing
+else knows the types. The schema becomes a JSON-able dict, so it travels in the checkpoint.
+
+Every field says in ``use`` where it takes part: "first" (order), "pairs", "deep", as a tuple or with commas between.
 """
 
 from __future__ import annotations
@@ -12,61 +14,133 @@ from typing import Any, Literal, get_args
 
 from fastfm_core.errors import InputError
 
-NumericUse = Literal["row", "raw"]
-MultiHotPooling = Literal["mean", "sum", "sqrtn"]
+Pooling = Literal["mean", "sum", "sqrtn", "none"]
+Transform = Literal["auto", "standardize", "log1p", "sqrt", "square", "quantile", "none"]
+Use = str | tuple[str, ...]
+EVERYWHERE = ("first", "pairs", "deep")
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """One value per cell; each frequent value owns a row of the embedding table."""
+    """One value per cell; each frequent value owns a row of the embedding table.
+
+    min_count  how often training must hold a value that gets a row; None: the encoder's default
+    buckets    hash values to so many rows instead of keeping a vocabulary; values may then share a row
+    share      the column whose rows this one uses, too: one vocabulary, counted over both
+    """
 
     name: str
+    use: Use = EVERYWHERE
+    min_count: int | None = None
+    buckets: int | None = None
+    share: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "use", _parts(self, EVERYWHERE))
+        _require_positive(self, "min_count", "buckets")
+        if self.buckets and (self.share or self.min_count):
+            raise InputError(f"column {self.name!r}: hashed values have neither share nor min_count, drop one of them")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The table columns it reads."""
+        return (self.name,)
 
 
 @dataclass(frozen=True)
 class Numeric:
-    """A number x, standardised (after sign(x) log(1 + |x|) where the training values are heavy-tailed).
+    """A number x as a field of its own: one row, used with value x.
 
-    use   "row": a field of its own, one row used with value x in first order, pairs and deep part;
-          "raw": x enters the deep part only, as it is
+    use        as for every field; "raw" in place of "deep" gives the deep part the number instead of its row.
+               use="raw" alone: the number enters the deep part and nothing else
+    transform  auto: standardised, after a signed log1p where the training values are heavy-tailed; standardize;
+               log1p, sqrt (both with the number's sign), square: then standardised; none: as it is;
+               quantile: cut into ``bins`` of equal training counts, each with a row of its own
+    source     the table column, None: the name; so that one column may be used in several ways
     """
 
     name: str
-    use: NumericUse = "row"
+    use: Use = EVERYWHERE
+    transform: Transform = "auto"
+    bins: int = 16
+    source: str | None = None
 
     def __post_init__(self) -> None:
-        _check_choice(self.name, "use", self.use, get_args(NumericUse))
+        object.__setattr__(self, "use", _parts(self, (*EVERYWHERE, "raw")))
+        _check_choice(self.name, "transform", self.transform, get_args(Transform))
+        _require_positive(self, "bins")
+        if "raw" in self.use and ("deep" in self.use or self.transform == "quantile"):
+            raise InputError(f"column {self.name!r}: raw stands in place of deep, and goes with no quantile bins")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The table columns it reads."""
+        return (self.source or self.name,)
 
 
 @dataclass(frozen=True)
 class MultiHot:
     """Several values per cell, split at ``separator`` and pooled into one field vector.
 
-    pooling   with n values in the cell each counts 1/n (mean), 1 (sum) or 1/sqrt(n) (sqrtn)
+    pooling   a value's coefficient, of n values in the cell: w/n (mean), w (sum), w/sqrt(n) (sqrtn); none: values are
+              not pooled, each is a term of the FM (for the only field of a schema, as in libsvm rows)
+    weighted  values carry weights w, as in 'a:0.3|b:1'; a value without one weighs 1
     """
 
     name: str
     separator: str = "|"
-    pooling: MultiHotPooling = "mean"
+    pooling: Pooling = "mean"
+    weighted: bool = False
+    use: Use = EVERYWHERE
+    min_count: int | None = None
+    share: str | None = None
 
     def __post_init__(self) -> None:
-        _check_choice(self.name, "pooling", self.pooling, get_args(MultiHotPooling))
+        object.__setattr__(self, "use", _parts(self, EVERYWHERE))
+        _check_choice(self.name, "pooling", self.pooling, get_args(Pooling))
+        _require_positive(self, "min_count")
         if not self.separator:
             raise InputError(f"column {self.name!r}: the separator is empty, write for example {self.name}:|")
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The table columns it reads."""
+        return (self.name,)
 
-Column = Categorical | Numeric | MultiHot
-COLUMN_TYPES: dict[str, type[Column]] = {kind.__name__: kind for kind in (Categorical, Numeric, MultiHot)}
+
+@dataclass(frozen=True)
+class Cross:
+    """The Cartesian product of columns as a field of its own: each combination of their values is hashed to a row.
+
+    name  None: the columns' names with " x " between
+    """
+
+    columns: tuple[str, ...]
+    buckets: int = 100_000
+    use: Use = EVERYWHERE
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))
+        object.__setattr__(self, "name", self.name or " x ".join(self.columns))
+        object.__setattr__(self, "use", _parts(self, EVERYWHERE))
+        _require_positive(self, "buckets")
+        if len(self.columns) < 2:
+            raise InputError(f"cross {self.name!r}: name at least two columns")
+
+
+Field = Categorical | Numeric | MultiHot | Cross
+COLUMN_TYPES: dict[str, type[Field]] = {kind.__name__.lower(): kind for kind in (Categorical, Numeric, MultiHot, Cross)}
 
 
 @dataclass(frozen=True)
 class Schema:
     """The columns a model reads, in order, and the label: a column name, or 'COL>=X' or 'COL==X'; None without one."""
 
-    fields: tuple[Column, ...]
+    fields: tuple[Field, ...]
     label: str | None = None
 
-    def __init__(self, fields: Iterable[Column], label: str | None = None) -> None:
+    def __init__(self, fields: Iterable[Field], label: str | None = None) -> None:
         object.__setattr__(self, "fields", tuple(fields))
         object.__setattr__(self, "label", label)
         names = self.names
@@ -75,35 +149,82 @@ class Schema:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"column {name!r} is in the schema twice: keep one")
-        if label in names:
+        if label in self.columns:
             raise InputError(f"column {label!r} is both label and feature: drop it from the features")
+        for field in self.fields:
+            self._check_share(field)
+            if isinstance(field, MultiHot) and field.pooling == "none" and len(names) > 1:
+                raise InputError(f"column {field.name!r}: pooling none is for the only field of a schema; use sum")
 
     @property
     def names(self) -> list[str]:
-        """The column names, in order."""
+        """The fields' names, in order."""
         return [field.name for field in self.fields]
+
+    @property
+    def columns(self) -> list[str]:
+        """The table columns they read, each once."""
+        return list(dict.fromkeys(column for field in self.fields for column in field.columns))
+
+    def owner(self, field: Field) -> Field:
+        """The field whose rows this one uses: itself, unless it shares another's."""
+        share = getattr(field, "share", None)
+        return self.fields[self.names.index(share)] if share else field
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description, read back by ``from_dict``."""
         return {
-            "fields": [{"type": type(field).__name__, **asdict(field)} for field in self.fields],
+            "fields": [{"type": type(field).__name__.lower(), **asdict(field)} for field in self.fields],
             "label": self.label,
         }
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Schema:
         """The schema that ``to_dict`` described; InputError for a column type this version does not have."""
-        return cls([_column_from_dict(field) for field in description["fields"]], description["label"])
+        return cls([field_from_dict(field) for field in description["fields"]], description["label"])
+
+    def _check_share(self, field: Field) -> None:
+        share = getattr(field, "share", None)
+        if share is None:
+            return
+        owner = next((other for other in self.fields if other.name == share), None)
+        if not isinstance(owner, Categorical | MultiHot) or owner.share or getattr(owner, "buckets", None):
+            mend = "name a categorical or multi-hot column with a vocabulary of its own"
+            raise InputError(f"column {field.name!r}: share={share!r} is no such column; {mend}")
 
 
-def _column_from_dict(description: dict[str, Any]) -> Column:
+def field_from_dict(description: dict[str, Any]) -> Field:
+    """A field from its type and arguments; InputError naming the column for what no column type has."""
     arguments = dict(description)
-    kind = arguments.pop("type")
-    if kind not in COLUMN_TYPES:
-        raise InputError(f"column {arguments.get('name')!r} has type {kind!r}: known are {', '.join(COLUMN_TYPES)}")
-    return COLUMN_TYPES[kind](**arguments)
+    name, kind = arguments.get("name"), str(arguments.pop("type", ""))
+    if kind.lower() not in COLUMN_TYPES:
+        raise InputError(f"column {name!r} has type {kind!r}: known are {', '.join(COLUMN_TYPES)}")
+    try:
+        return COLUMN_TYPES[kind.lower()](**{key: _plain(value) for key, value in arguments.items()})
+    except TypeError as error:
+        raise InputError(f"column {name!r}: {str(error).partition(') ')[2] or error}") from None
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _parts(field: Any, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The field's ``use`` as a tuple in the order of ``known``."""
+    given = [part.strip() for part in (field.use.split(",") if isinstance(field.use, str) else field.use)]
+    wrong = [part for part in given if part not in known]
+    if wrong or not given:
+        raise InputError(f"column {field.name!r}: use is {', '.join(given)!r}, choose of {', '.join(known)}")
+    return tuple(part for part in known if part in given)
 
 
 def _check_choice(name: str, option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise InputError(f"column {name!r}: {option} is {value!r}, choose one of {', '.join(choices)}")
+
+
+def _require_positive(field: Any, *options: str) -> None:
+    for option in options:
+        value = getattr(field, option)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise InputError(f"column {field.name!r}: {option} is {value!r}, give a whole number of at least 1")

@@ -1,6 +1,6 @@
 """Cuts the rows of a table into training, validation and test part, as the seed alone decides.
 
-Both functions return three ascending int64 arrays of row numbers that together hold every row once.
+All functions return three ascending int64 arrays of row numbers that together hold every row once.
 """
 
 from __future__ import annotations
@@ -53,6 +53,28 @@ def grouped(
     part_of_group[order] = np.searchsorted(len(group_of_row) * _borders(fractions), middles, side="right")
     part_of_row = part_of_group[group_of_row]
     return _sorted_parts([np.flatnonzero(part_of_row == part) for part in range(3)], fractions, len(group_of_row))
+
+
+def in_order(rows: int, fractions: Fractions = DEFAULT_FRACTIONS) -> Parts:
+    """The first rows train, the last ones test."""
+    return _sorted_parts(np.split(np.arange(rows), _cuts(rows, fractions)), fractions, rows)
+
+
+def by_time(times: np.ndarray, fractions: Fractions = DEFAULT_FRACTIONS) -> Parts:
+    """The earliest rows train, the latest test; rows of the same time stay together, on the earlier side.
+
+    times [n], numbers or anything else that sorts
+    """
+    order = np.argsort(times, kind="stable")
+    ordered = times[order]
+    lasts = [ordered[cut - 1] for cut in _cuts(len(times), fractions) if cut]
+    ends = np.searchsorted(ordered, lasts, side="right").tolist()
+    cuts = [0] * (2 - len(ends)) + ends
+    return _sorted_parts(np.split(order, cuts), fractions, len(times))
+
+
+def _cuts(rows: int, fractions: Fractions) -> list[int]:
+    return np.rint(rows * _borders(fractions)).astype(np.int64).tolist()
 
 
 def _borders(fractions: Fractions) -> np.ndarray:

@@ -15,6 +15,7 @@ import pytest
 from fastfm_core import checkpoint, cli, metrics
 from fastfm_core.data import read_table
 from fastfm_core.data.bundled import COUPON_LABEL, coupon_path
+from fastfm_core.data.columns import numbers
 from fastfm_core.data.split import stratified
 
 BINARY = ["rows", "positives", "auc", "auc_se", "logloss", "normalized_entropy", "calibration", "unseen_id_share"]
@@ -118,7 +119,7 @@ def test_predictions_have_the_rows_and_the_auc_of_the_data(run, tmp_path):
     assert cli.main(["predict", str(folder / "model"), str(coupon_path()), "--out", str(out)]) == 0
     assert cli.main(["evaluate", str(folder / "model"), str(coupon_path()), "--metrics-json", str(measured)]) == 0
     header, *rows = read_rows(out)
-    labels = read_table(coupon_path())[COUPON_LABEL].astype(float)
+    labels = numbers(read_table(coupon_path())[COUPON_LABEL], COUPON_LABEL)
     assert header == ["probability"] and len(rows) == len(labels)
     predicted = np.array(rows, float)[:, 0]
     assert metrics.auc(labels, predicted) == json.loads(measured.read_text())["test"]["auc"]

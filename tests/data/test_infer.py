@@ -116,7 +116,7 @@ def test_a_condition_takes_its_column_from_the_features() -> None:
         ({"categorical": "*", "drop": "*"}, r"'\*' is named by --categorical and again by --drop"),
         ({"numeric": "y"}, "--numeric names 'y', which is the label"),
         ({"multihot": "tags:"}, "'tags': the separator is empty"),
-        ({"numeric": "age:deep"}, "use is 'deep'"),
+        ({"numeric": "age:wide"}, "use is 'wide'"),
         ({"drop": "age:raw"}, "nothing may follow the column name"),
         ({"drop": "*"}, "no column is left"),
     ],

@@ -75,7 +75,7 @@ def test_csv_round_trip(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
         ("t.csv", b"a,\n1,2\n", "line 1: column 2 has no name"),
         ("t.csv", b"a,b\n1,2\n3\n", "line 3: 1 cells where the header has 2"),
         ("t.csv", b"a,b\n1,2,3\n", "line 2: 3 cells where the header has 2"),
-        ("t.csv", b'a,b\n1,"x\n2,y\n', "line 3: unexpected end of data"),
+        ("t.csv", b'a,b\n1,"x\n2,y\n', "line 2: the quote that opens cell 2 is never closed"),
         ("t.csv", b"a,b\n1,x\n2,\xff\n", "line 3: not UTF-8"),
         ("t.csv.gz", gzip.compress(b"a,b\n1,x\n2,\xff\n"), "line 3: not UTF-8"),
         ("t.csv.gz", gzip.compress(b"a,b\n" + b"1,x\n" * 99)[:-12], "broken gzip data"),
@@ -115,7 +115,7 @@ def test_parquet_keeps_numbers_and_makes_text_of_the_rest(tmp_path: Path) -> Non
     path = tmp_path / "t.parquet.brotli"
     pyarrow.parquet.write_table(table, path, compression="brotli")
     found = read_table(path)
-    assert {name: column.dtype.str for name, column in found.items() if column.dtype != object} == {
+    assert {name: column.dtype.str for name, column in found.items() if isinstance(column, np.ndarray)} == {
         "id": "<u8",
         "count": "<i2",
         "price": "<f4",
@@ -139,7 +139,7 @@ def test_parquet_keeps_numbers_and_makes_text_of_the_rest(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (pyarrow.table({"a": pyarrow.array([], pyarrow.int64())}), "columns and no data"),
+        (pyarrow.table({"a": pyarrow.array([], pyarrow.int64())}), "a header and no data"),
         (pyarrow.table([[1], [2]], names=["a", "a"]), "'a' occurs twice"),
         (pyarrow.table({"a": [{"b": 1}]}), "'a' is struct.*neither number nor text"),
     ],

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from fastfm_core.errors import InputError
-from fastfm_core.prepare import Part, Source, prepare, suspected_leaks
+from fastfm_core.leaks import suspected_leaks
+from fastfm_core.prepare import prepare
+from fastfm_core.source import Source
 
 N = 400
 
@@ -112,17 +114,18 @@ def test_leaks_of_every_kind_are_found_and_nothing_else(tmp_path):
         noise=lambda random, y: random.integers(0, 50, len(y)),
     )
     columns["tags"] = [f"t{i % 3}|t{i % 5}" for i in range(N)]
+    columns["words"] = [f"w{i % 4}|v{y}" for i, y in enumerate(columns["clicked"])]
     path = write(tmp_path / "data.csv", **columns)
     source = Source(
-        path, label="clicked", categorical="user,copy,noise", numeric="size,score,raw:raw", multihot="tags:|"
+        path, label="clicked", categorical="user,copy,noise", numeric="size,score,raw:raw", multihot="tags:|,words:|"
     )
     notes = prepare(source, seed=0, min_count=1).notes
     warned = [note.split("'")[1] for note in notes if note.startswith("warning")]
-    assert sorted(warned) == ["copy", "raw", "score"]
+    assert sorted(warned) == ["copy", "raw", "score", "words"]
 
 
 def test_a_large_part_is_judged_by_a_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr("fastfm_core.prepare.LEAK_ROWS", 100)
+    monkeypatch.setattr("fastfm_core.leaks.LEAK_ROWS", 100)
     columns = table(copy=lambda random, y: y)
     prepared = prepare(Source(write(tmp_path / "data.csv", **columns), label="clicked"), seed=0)
     seen = []
@@ -133,6 +136,6 @@ def test_a_large_part_is_judged_by_a_sample(tmp_path, monkeypatch):
             seen.append(len(rows))
             return encoded.take(rows)
 
-    part = Part(Counting(), prepared.parts["train"].rows, {})  # type: ignore[arg-type]
-    assert [name for name, _ in suspected_leaks(part, prepared.encoder)] == ["copy"]
+    rows = prepared.parts["train"].rows
+    assert [name for name, _ in suspected_leaks(Counting(), rows, prepared.encoder)] == ["copy"]  # type: ignore[arg-type]
     assert seen == [94]

@@ -1,10 +1,9 @@
 """The CPU backend without a compiler: Numba kernels with vectors, prefetch and sums in registers.
 
-One file per kernel family; ``vector`` is the language they are written in, ``compile`` how they become machine code,
-``launch`` how they are cut over threads.
+One file per kernel family; ``vector`` is the language they are written in, ``launch`` how they are
+cut over threads, ``fastfm_core.compilation`` how they become machine code.
 """
 
-from fastfm_core.backends.numba_cpu.compile import compilation
 from fastfm_core.backends.numba_cpu.dense import (
     batch_norm,
     batch_norm_backward,
@@ -36,5 +35,6 @@ from fastfm_core.backends.numba_cpu.updates import (
     update_rows_rowwise_adagrad_,
     update_rows_sgd_,
 )
+from fastfm_core.compilation import compilation
 
 name = "numba"

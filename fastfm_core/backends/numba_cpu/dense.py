@@ -11,8 +11,8 @@ import numpy as np
 
 from fastfm_core import random, threads
 from fastfm_core.backends import blas
-from fastfm_core.backends.numba_cpu.compile import helper, kernel
 from fastfm_core.backends.numba_cpu.launch import given, piece_count, ranges, workspace
+from fastfm_core.compilation import helper, kernel
 from fastfm_core.contract import DropoutKey
 
 _MULTIPLIER0, _MULTIPLIER1 = (np.uint64(m) for m in random.MULTIPLIERS)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fastfm_core.backends.numba_cpu.compile import kernel
 from fastfm_core.backends.numba_cpu.launch import ranges, workspace
 from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, store, total, zeros
+from fastfm_core.compilation import kernel
 
 
 def fm_interaction(fields: np.ndarray) -> np.ndarray:

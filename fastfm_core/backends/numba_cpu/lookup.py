@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fastfm_core.backends.numba_cpu.compile import helper, kernel
 from fastfm_core.backends.numba_cpu.launch import absent, given, ranges, workspace
 from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, pointer, prefetch, store, total, zeros
+from fastfm_core.compilation import helper, kernel
 from fastfm_core.contract import EmbeddingFM, Entries
 from fastfm_core.errors import InputError
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastfm_core.backends.numba_cpu.compile import helper
 from fastfm_core.backends.numba_cpu.launch import given
 from fastfm_core.backends.numba_cpu.vector import pointer
+from fastfm_core.compilation import helper
 from fastfm_core.contract import RowPlan, RowSource
 
 

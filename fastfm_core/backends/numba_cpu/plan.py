@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastfm_core import threads
-from fastfm_core.backends.numba_cpu.compile import helper, kernel
 from fastfm_core.backends.numba_cpu.launch import piece_count, ranges, workspace
+from fastfm_core.compilation import helper, kernel
 from fastfm_core.contract import RowPlan
 
 _BUCKET_BITS = 8

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from fastfm_core import threads
-from fastfm_core.backends.numba_cpu.compile import helper, kernel
 from fastfm_core.backends.numba_cpu.launch import given, piece_count, ranges, workspace
 from fastfm_core.backends.numba_cpu.lookup import pooling_factors, request_row
 from fastfm_core.backends.numba_cpu.packing import NO_PLAN, pack, unpack
@@ -28,6 +27,7 @@ from fastfm_core.backends.numba_cpu.vector import (
     total,
     zeros,
 )
+from fastfm_core.compilation import helper, kernel
 from fastfm_core.contract import Entries, RowPlan, RowSource
 
 GRADIENT_AHEAD = 16  # entries between the request for an entry's gradient and its use

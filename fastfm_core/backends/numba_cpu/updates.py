@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from fastfm_core.backends.numba_cpu.compile import kernel
 from fastfm_core.backends.numba_cpu.packing import unpack
 from fastfm_core.backends.numba_cpu.sources import over_rows, request_row_for_write, row_ahead, row_scratch, sum_row
 from fastfm_core.backends.numba_cpu.vector import (
@@ -24,6 +23,7 @@ from fastfm_core.backends.numba_cpu.vector import (
     total,
     zeros,
 )
+from fastfm_core.compilation import kernel
 from fastfm_core.contract import RowPlan, RowSource
 
 

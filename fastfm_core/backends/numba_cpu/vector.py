@@ -21,16 +21,12 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_builtin
-from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import models, register_model, type_callable
+
+from fastfm_core.compilation import intrinsic
 
 LINE = 64
 _I32 = ir.IntType(32)
-
-
-def intrinsic(function: Any) -> Any:
-    """Numba's decorator, whose product is called without the typing context that the function takes first."""
-    return numba_intrinsic(function)
 
 
 class Vector(types.Type):

@@ -1,42 +1,115 @@
-"""Parquet through pyarrow: numbers stay numbers (unsigned 64-bit included), everything else becomes text."""
+"""Parquet through pyarrow, a file or a folder: numbers stay numbers (unsigned 64-bit included), the rest is text."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastfm_core.data.columns import Table
+from fastfm_core.data.readers.reader import Chunk, naming_damage
+from fastfm_core.data.text import Bags, Texts
 from fastfm_core.errors import InputError
 
+BATCH_ROWS = 1 << 15
 
-def read_parquet(path: Path) -> Table:
-    """Integers, floats and booleans (as 0/1) keep their type, text is an object array of str.
 
-    Missing is NaN in floats; a column of integers or booleans with gaps becomes text, "" where missing, so that no
-    digit is lost. InputError when pyarrow is absent, or the file is broken, empty or holds nested columns.
+class ParquetReader:
+    """A ``Reader`` of Parquet. Integers, floats and booleans (as 0/1) keep their type, text becomes ``Texts``.
+
+    Missing is NaN in floats; a column of integers or booleans becomes text, "" where missing, in a file that has gaps
+    in it, so that no digit is lost. Lists of text or numbers become ``Bags``. InputError when pyarrow is absent, the
+    files differ in their columns, or a file is broken or holds other nested columns.
     """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.hints: dict[str, str] = {}
+        self.notes: list[str] = []
+        self.files = _files(path)
+        opened = [_open(file) for file in self.files]
+        self.names = list(opened[0].schema_arrow.names)
+        for file, parquet in zip(self.files, opened, strict=True):
+            if parquet.schema_arrow.names != self.names:
+                raise InputError(f"{file}: its columns differ from those of {self.files[0].name}: make them equal")
+        for name in self.names:
+            if self.names.count(name) > 1:
+                raise InputError(f"{path}: column {name!r} occurs twice, rename one")
+        self.size = max(sum(parquet.metadata.num_rows for parquet in opened), 1)
+        gaps = [_columns_with_gaps(parquet) for parquet in opened]
+        self._texts = set().union(*gaps)
+        for parquet in opened:
+            parquet.close()
+
+    def chunks(self) -> Iterator[Chunk]:
+        done = 0
+        for file in self.files:
+            with naming_damage(file):
+                for batch in _batches(file):
+                    done += batch.num_rows
+                    yield Chunk(lambda batch=batch: self._parse(batch), done)
+
+    def _parse(self, batch: Any) -> Table:
+        columns = zip(self.names, batch.columns, strict=True)
+        return {name: _column(column, name, self.path, name in self._texts) for name, column in columns}
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or a folder's Parquet files by name, hidden and underscored ones left out."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.rglob("*.parquet") if not file.name.startswith(("_", ".")))
+    if not files:
+        raise InputError(f"{path} cannot be read: it is a folder without .parquet files; name a file")
+    return files
+
+
+def _open(path: Path) -> Any:
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         raise InputError(f"{path}: reading Parquet needs pyarrow, pip install 'fastfm-core[parquet]'") from None
+    with naming_damage(path):
+        try:
+            return pyarrow.parquet.ParquetFile(path)
+        except pyarrow.ArrowInvalid as error:
+            raise _unreadable(path, error) from None
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    import pyarrow
+
+    parquet = _open(path)
     try:
-        table = pyarrow.parquet.ParquetFile(path).read()
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
-    names = table.column_names
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{path}: column {name!r} occurs twice, rename one")
-    if not table.num_rows:
-        raise InputError(f"{path} holds columns and no data: add data rows")
-    return {name: _column(column, name, path) for name, column in zip(names, table.columns, strict=True)}
+        yield from parquet.iter_batches(BATCH_ROWS)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
+    finally:
+        parquet.close()
 
 
-def _column(column: Any, name: str, path: Path) -> np.ndarray:
-    """A chunked Arrow column -> [n] array."""
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is not a readable Parquet file: {(str(error).splitlines() or [''])[0]}")
+
+
+def _columns_with_gaps(parquet: Any) -> set[str]:
+    """Names of the columns that may hold nulls somewhere in the file, by its statistics."""
+    metadata = parquet.metadata
+    gaps = set()
+    for group in range(metadata.num_row_groups):
+        for position in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(position)
+            statistics = chunk.statistics
+            if statistics is None or not statistics.has_null_count or statistics.null_count:
+                gaps.add(chunk.path_in_schema.partition(".")[0])
+    return gaps
+
+
+def _column(column: Any, name: str, path: Path, gaps: bool) -> Any:
+    """An Arrow array [n] -> column [n]."""
     import pyarrow
     from pyarrow import types
 
@@ -44,10 +117,22 @@ def _column(column: Any, name: str, path: Path) -> np.ndarray:
         column = column.cast(column.type.value_type)
     if types.is_boolean(column.type):
         column = column.cast(pyarrow.int8())
-    if types.is_floating(column.type) or (types.is_integer(column.type) and not column.null_count):
-        return column.to_numpy()
+    if types.is_floating(column.type) or (types.is_integer(column.type) and not gaps):
+        return column.to_numpy(zero_copy_only=False)
+    if types.is_list(column.type) or types.is_large_list(column.type):
+        lengths = np.asarray(column.value_lengths().fill_null(0), np.int64)
+        return Bags(_texts(column.flatten(), name, path), np.append(0, np.cumsum(lengths)))
+    return _texts(column, name, path)
+
+
+def _texts(column: Any, name: str, path: Path) -> Texts:
+    import pyarrow
+
     try:
-        text = column.cast(pyarrow.string()).fill_null("")
+        text = column.cast(pyarrow.large_string()).fill_null("")
     except (pyarrow.ArrowNotImplementedError, pyarrow.ArrowInvalid):
         raise InputError(f"{path}: column {name!r} is {column.type}, which is neither number nor text") from None
-    return np.array(text.to_pylist(), dtype=object)
+    _, offsets, data = text.buffers()
+    ends = np.frombuffer(offsets, np.int64)[text.offset : text.offset + len(text) + 1]
+    buffer = np.frombuffer(bytearray(data) if data is not None else bytearray(), np.uint8)
+    return Texts(buffer, ends[:-1].copy(), ends[1:].copy())

@@ -1,14 +1,14 @@
 """How kernels are compiled: once per machine, version and source text, and never behind the user's back.
 
-Numba's own cache notices a change of the file a kernel stands in, but not of the helpers it calls; so the cache's path
-carries the package's version and a hash of every source file of this backend. No fast-math: sums keep their order.
+Two rooms compile: the numba backend, and ``data.text``, which turns text into ids. Numba's own cache notices a change
+of the file a kernel stands in, but not of the helpers it calls; so the cache's path carries the package's version and
+a hash of every source file of both. No fast-math: sums keep their order.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -17,9 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numba.extending
 from numba.core import event
 
 from fastfm_core import __version__
+from fastfm_core.folders import user_cache
+
+ROOMS = ("backends/numba_cpu", "data/text")
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,10 +41,15 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     return numba.njit(nogil=True, error_model="numpy", boundscheck=False, forceinline=True)(function)
 
 
+def intrinsic(function: Any) -> Any:
+    """Numba's decorator, whose product is called without the typing context that the function takes first."""
+    return numba.extending.intrinsic(function)
+
+
 class Compilation(event.Listener):
     """What this process has compiled: ``kernels`` specialisations in ``seconds``; 0 when all came from ``folder``.
 
-    Adds up the outermost of each thread's nested compile events that concern this backend's functions.
+    Adds up the outermost of each thread's nested compile events that concern this package's functions.
     """
 
     def __init__(self) -> None:
@@ -55,31 +64,27 @@ class Compilation(event.Listener):
     def on_end(self, event: Any) -> None:
         nested = self._started[threading.get_ident()]
         started = nested.pop()
-        if not nested and event.data["dispatcher"].py_func.__module__.startswith(__package__ or ""):
+        if not nested and event.data["dispatcher"].py_func.__module__.startswith(__package__):
             self.seconds += time.perf_counter() - started
             self.kernels += 1
 
 
 def _source_hash() -> str:
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for room in ROOMS:
+        for path in sorted((Path(__file__).parent / room).glob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def _cache_folder() -> Path:
-    """The user's cache folder, or a private one below the temporary folder where that cannot be written."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = Path("fastfm_core") / f"{__version__}-{_source_hash()}"
+    """A folder in the user's cache, or a private one below the temporary folder where that cannot be written."""
+    name = f"{__version__}-{_source_hash()}"
+    folder = user_cache() / name
     try:
-        (base / name).mkdir(parents=True, exist_ok=True)
-        if os.access(base / name, os.W_OK):
-            return base / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
     except OSError:
         pass
     return Path(tempfile.mkdtemp(prefix="fastfm_core-")) / name

@@ -1,0 +1,166 @@
+"""Passes over a reader: its pieces are worked on by all threads, and their results come back in order.
+
+A pass sees the same pieces each time, so the row number of a piece is known from the first pass on. Memory holds a few
+pieces and what the pass collects, never the table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from fastfm_core import threads
+from fastfm_core.data.columns import RowError, Table, column_of, factorize, table_length
+from fastfm_core.data.readers.reader import Reader
+from fastfm_core.data.text import TextIndex, Texts
+from fastfm_core.errors import InputError
+
+Result = TypeVar("Result")
+Progress = Callable[[int, int], None]
+
+
+class Piece(NamedTuple):
+    """What a pass tells about a piece: the row of the table it begins with, its rows, and the work's result."""
+
+    begin: int
+    rows: int
+    result: Any
+
+
+def each_piece(
+    reader: Reader,
+    work: Callable[[int, Table], Result],
+    progress: Progress | None = None,
+) -> Iterator[Piece]:
+    """One pass: ``work(number of the piece, its table)`` for every piece, on all threads; results in order.
+
+    progress  told (done, size) after each piece, in the reader's unit
+
+    InputError naming the file, with row numbers counted from its beginning, for whatever is wrong in a piece, for a
+    file without rows, and for one that changed during the pass.
+    """
+    stamp, rows_before = _stamp(reader.path), [0]
+    with naming(reader.path):
+        for rows, done, result in _in_order(reader, work, rows_before):
+            yield Piece(rows_before[0], rows, result)
+            rows_before[0] += rows
+            if progress:
+                progress(done, reader.size)
+        if not rows_before[0]:
+            raise InputError("there are no data rows: add some")
+        if _stamp(reader.path) != stamp:
+            raise InputError("the file changed while it was read: run again when nothing writes to it")
+
+
+def _in_order(
+    reader: Reader, work: Callable[[int, Table], Result], rows_before: list[int]
+) -> Iterator[tuple[int, int, Result]]:
+    """(rows, ``Chunk.done``, result) of each piece; a mistake in a row is told with the rows before its piece."""
+    workers = threads.get_num_threads()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="fastfm-core-read")
+    waiting: deque[tuple[int, Future[tuple[int, Result]]]] = deque()
+
+    def run(number: int, parse: Callable[[], Table]) -> tuple[int, Result]:
+        table = parse()
+        return table_length(table), work(number, table)
+
+    def finished() -> tuple[int, int, Result]:
+        done, future = waiting.popleft()
+        try:
+            rows, result = future.result()
+        except RowError as error:
+            raise error.after(rows_before[0]) from None
+        return rows, done, result
+
+    try:
+        for number, chunk in enumerate(reader.chunks()):
+            waiting.append((chunk.done, pool.submit(run, number, chunk.parse)))
+            if len(waiting) > workers:
+                yield finished()
+        while waiting:
+            yield finished()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Gathered(NamedTuple):
+    """A whole column: its distinct texts, and for each row the number of its text, [n] int32."""
+
+    texts: Texts
+    codes: np.ndarray
+
+    def row_of(self, number: int) -> int:
+        """The first row, counted from 1, with text ``number``, counted from 1."""
+        return int(np.argmax(self.codes == number - 1)) + 1
+
+
+def gather(
+    reader: Reader, names: list[str], progress: Progress | None = None
+) -> tuple[dict[str, Gathered], np.ndarray]:
+    """One pass that keeps the named columns. Returns them, and the row each piece begins with and the end, [p+1]."""
+    indexes = {name: TextIndex() for name in names}
+    codes: dict[str, list[np.ndarray]] = {name: [np.empty(0, np.int32)] for name in names}
+    begins = [0]
+
+    def work(_: int, table: Table) -> list[tuple[Texts, np.ndarray]]:
+        return [_factorized(column_of(table, name)) for name in names]
+
+    for piece in each_piece(reader, work, progress):
+        begins.append(piece.begin + piece.rows)
+        for name, (texts, local) in zip(names, piece.result, strict=True):
+            codes[name].append(indexes[name].add(texts)[local].astype(np.int32))
+    whole = {name: Gathered(indexes[name].texts, np.concatenate(codes[name])) for name in names}
+    return whole, np.array(begins)
+
+
+def _factorized(column: Any) -> tuple[Texts, np.ndarray]:
+    if isinstance(column, Texts):
+        texts, codes = column.factorize()
+        return texts.packed(), codes
+    texts, codes = factorize(column)
+    return Texts.of(texts), codes
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Puts the file's name before the message of an InputError that does not begin with it."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise InputError(f"{path}: {error}") from None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's content, or of a folder's files with their names."""
+    total = hashlib.sha256()
+    for file in _files(path):
+        total.update(str(file.relative_to(path)).encode() + b"\0")
+        with open(file, "rb") as content:
+            total.update(_digest_of(content))
+    return total.hexdigest()
+
+
+def _digest_of(content: Any) -> bytes:
+    total = hashlib.sha256()
+    while block := content.read(1 << 20):
+        total.update(block)
+    return total.digest()
+
+
+def _stamp(path: Path) -> list[tuple[str, int, int]]:
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _files(path)]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path] if path.exists() else []

@@ -1,0 +1,7 @@
+"""From bytes to columns of text and from text to numbers, compiled: the engine under readers and codecs."""
+
+from __future__ import annotations
+
+from fastfm_core.data.text.column import Bags, TextIndex, Texts, concatenate, grown
+
+__all__ = ["Bags", "TextIndex", "Texts", "concatenate", "grown"]

@@ -1,0 +1,163 @@
+"""Scores a file with a trained model, piece by piece: memory does not grow with the file."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+
+from fastfm_core import metrics, train
+from fastfm_core.data import Batches
+from fastfm_core.data.columns import Table, column_of, text_of, unknown_column
+from fastfm_core.data.encoded import Encoded
+from fastfm_core.data.labels import parse_expression
+from fastfm_core.data.readers import Reader
+from fastfm_core.data.stream import each_piece, gather, naming
+from fastfm_core.data.text import Texts
+from fastfm_core.errors import InputError
+from fastfm_core.files import whole_file
+from fastfm_core.preparation import gathered_labels, open_source
+from fastfm_core.prepare import EVALUATION_BATCH
+from fastfm_core.trained import TrainedModel
+
+FORMATS = ("csv", "parquet", "kaggle")
+ID, PREDICTED = "Id", "Predicted"
+Passes = Callable[[str], AbstractContextManager[Any]]
+Write = Callable[[Any, np.ndarray], None]
+
+
+def _silent(name: str) -> AbstractContextManager[Any]:
+    return nullcontext()
+
+
+class ScoredPiece(NamedTuple):
+    """A piece of a file: ids [n] (None without an id column), predictions [n] float64, and its encoded rows."""
+
+    ids: Any
+    predictions: np.ndarray
+    encoded: Encoded
+
+
+def evaluate_file(model: TrainedModel, path: str | Path, passes: Passes = _silent) -> dict[str, Any]:
+    """The metrics of a file with labels, and the share of unknown ids per field."""
+    reader = _open(model, path)
+    column = parse_expression(model.label, reader.names).column
+    with passes(f"reading {reader.path.name}") as progress:
+        columns, _ = gather(reader, [column], progress)
+    with naming(path):
+        labels = gathered_labels(columns[column], column, model.label, model.task)
+    predictions, unseen = [], np.zeros(model.encoder.fields)
+    with passes(f"scoring {reader.path.name}") as progress:
+        for piece in _scored(model, reader, None, progress):
+            predictions.append(piece.predictions)
+            unseen += piece.encoded.unknown_share() * len(piece.predictions)
+    measure = metrics.regression if model.task == "regression" else metrics.binary
+    measured = measure(labels, np.concatenate(predictions))
+    known = zip(model.encoder.field_names, unseen / len(labels), model.encoder.unknown_rows, strict=True)
+    return {**measured, "unseen_id_share": {name: float(share) for name, share, row in known if row >= 0}}
+
+
+def predict_file(
+    model: TrainedModel, path: str | Path, *, out: str | Path | None, form: str | None = None, id: str | None = None,
+    passes: Passes = _silent,
+) -> None:  # fmt: skip
+    """Writes the predictions of a file, with or without labels, one row per row.
+
+    out   file to write, whole or not at all; None: stdout, as CSV
+    form  csv (id column, if there is one, and "probability" or "prediction"), parquet (the same columns), kaggle (CSV
+          with the columns Id and Predicted); None: by ``out``'s suffix
+    id    column to copy beside the predictions; None: the one given in training, where the file has it
+    """
+    form = form or ("parquet" if out and Path(out).suffix in (".parquet", ".pq") else "csv")
+    reader = _open(model, path)
+    id = id or (model.id if model.id in reader.names else None)
+    with naming(path):
+        if id and id not in reader.names:
+            raise InputError(unknown_column(id, reader.names))
+        if form == "kaggle" and not id:
+            raise InputError("--format kaggle writes an id beside each prediction: name its column with --id COL")
+    names = (id, "prediction" if model.task == "regression" else "probability")
+    names = (ID, PREDICTED) if form == "kaggle" else names
+    with _writer(out, form, names) as write, passes(f"scoring {reader.path.name}") as progress:
+        for piece in _scored(model, reader, id, progress):
+            write(piece.ids, piece.predictions)
+
+
+def _open(model: TrainedModel, path: str | Path) -> Reader:
+    return open_source(path, model.join, model.columns, parse_expression_column(model.label, model.columns))
+
+
+def parse_expression_column(label: str, columns: list[str]) -> str:
+    """The label's column among the training file's; the label itself where a joined table had it."""
+    try:
+        return parse_expression(label, columns).column
+    except InputError:
+        return label
+
+
+def _scored(model: TrainedModel, reader: Reader, id: str | None, progress: Any) -> Iterator[ScoredPiece]:
+    def encode(_: int, table: Table) -> tuple[Any, Encoded]:
+        return (column_of(table, id) if id else None), model.encoder.transform(table)
+
+    for piece in each_piece(reader, encode, progress):
+        ids, encoded = piece.result
+        batches = Batches(encoded, None, EVALUATION_BATCH, shuffle=False)
+        yield ScoredPiece(ids, train.predict(model.model, batches, model.task), encoded)
+
+
+@contextmanager
+def _writer(out: str | Path | None, form: str, names: tuple[str | None, str]) -> Iterator[Write]:
+    """What takes ids and predictions piece by piece; the file is there whole or not at all."""
+    if out is None:
+        if form == "parquet":
+            raise InputError("--format parquet needs a file to write: name it with --out FILE")
+        yield _csv_writer(sys.stdout, names)
+        return
+    with whole_file(out) as path:
+        if form == "parquet":
+            with _parquet_writer(path, names) as write:
+                yield write
+        else:
+            with open(path, "w", encoding="utf-8", newline="") as file:
+                yield _csv_writer(file, names)
+
+
+def _csv_writer(file: TextIO, names: tuple[str | None, str]) -> Write:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([name for name in names if name])
+
+    def write(ids: Any, predictions: np.ndarray) -> None:
+        columns = [predictions.tolist()] if ids is None else [map(text_of, ids.tolist()), predictions.tolist()]
+        writer.writerows(zip(*columns, strict=True))
+
+    return write
+
+
+@contextmanager
+def _parquet_writer(path: Path, names: tuple[str | None, str]) -> Iterator[Write]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError("--format parquet needs pyarrow: pip install 'fastfm-core[parquet]'") from None
+    opened: list[Any] = []
+
+    def write(ids: Any, predictions: np.ndarray) -> None:
+        columns = {names[1]: pyarrow.array(predictions)}
+        if ids is not None:
+            columns = {names[0]: pyarrow.array(ids.tolist() if isinstance(ids, Texts) else ids), **columns}
+        table = pyarrow.table(columns)
+        if not opened:
+            opened.append(pyarrow.parquet.ParquetWriter(path, table.schema))
+        opened[0].write_table(table)
+
+    try:
+        yield write
+    finally:
+        for writer in opened:
+            writer.close()
