@@ -1,7 +1,8 @@
 """The command line: ``fastfm-core train | evaluate | predict | info``.
 
 Results go to stdout, everything else to stderr. Exit status 0; 2 with one line for a mistake in data or arguments;
-1 with a traceback for a mistake of this program; 130 after Ctrl-C. Whatever fails leaves no half-written file.
+1 with a traceback for a mistake of this program; 130 after Ctrl-C, 143 after SIGTERM, when a training first leaves a
+checkpoint. Whatever fails leaves no half-written file.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import fastfm_core
-from fastfm_core.errors import BackendUnavailable, InputError, NonFiniteLoss
+from fastfm_core.errors import BackendUnavailable, InputError, Interrupted, NonFiniteLoss
 from fastfm_core.models import MODELS
 
 USER_MISTAKES = (InputError, BackendUnavailable, NonFiniteLoss)
@@ -29,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status."""
     try:
-        options = build_parser().parse_args(arguments)
+        options = _parse(arguments)
         from fastfm_core import commands
 
         getattr(commands, options.command)(options)
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Interrupted as error:
+        print(f"fastfm-core: {error}", file=sys.stderr)
+        return 128 + error.number
     except (*USER_MISTAKES, OSError) as error:
         print(f"fastfm-core: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -52,11 +56,27 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def build_parser() -> argparse.ArgumentParser:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; a resumed training's are those that its folder keeps."""
+    options = build_parser().parse_args(arguments)
+    if not getattr(options, "resume", False):
+        return options
+    from fastfm_core import run_options
+
+    kept = run_options.kept(options)
+    options = build_parser(kept).parse_args(arguments)
+    run_options.require_same(options, kept)
+    return options
+
+
+def build_parser(train_defaults: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands; ``train_defaults`` stand in for options of train that are not given."""
     parser = Parser(prog="fastfm-core", description="Train, evaluate and use factorization-machine models on tables.")
     parser.add_argument("--version", action="version", version=f"fastfm-core {fastfm_core.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    _add_train(commands.add_parser("train", help="train a model on a table, or on the bundled data"))
+    train = commands.add_parser("train", help="train a model on a table, or on the bundled data")
+    _add_train(train)
+    train.set_defaults(**train_defaults or {})
     evaluate = commands.add_parser("evaluate", help="score a trained model on a table with labels")
     _add_model_and_data(evaluate)
     _add_metrics_json(evaluate)
@@ -86,6 +106,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of split and training (default: 0)")
     parser.add_argument("--out", metavar="DIR", help="folder for the model (default: runs/<data>-<model>-<n>)")
     parser.add_argument("--overwrite", action="store_true", help="replace the model in DIR")
+    parser.add_argument("--resume", action="store_true", help="go on with the training in --out DIR; no other options")
     _add_metrics_json(parser)
 
 

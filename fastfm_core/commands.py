@@ -6,11 +6,11 @@ import csv
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any, TextIO
 
-from fastfm_core import backends, checkpoint, models, optim, prepare, report, threads, trained
+from fastfm_core import backends, checkpoint, models, optim, prepare, report, run_options, threads, trained
 from fastfm_core import train as training
 from fastfm_core.config import TrainConfig, parse_settings
 from fastfm_core.data import Batches, read_table
@@ -18,13 +18,17 @@ from fastfm_core.data.columns import column_of, text_of
 from fastfm_core.errors import InputError
 from fastfm_core.files import require_place, whole_file, write_json
 from fastfm_core.info import installation
+from fastfm_core.interrupts import Interrupts
 from fastfm_core.progress import EpochProgress, say
 from fastfm_core.report import Stopwatch
+from fastfm_core.run import RECORD, Run, fingerprint, unfinished
 from fastfm_core.trained import TrainedModel
 
 
 def train(options: Namespace) -> None:
     """Trains a model on a table, saves it with its metrics, and shows how good it is."""
+    if options.resume and not unfinished(options.out):
+        return _show_finished(Path(options.out))
     config, backend = _check_train(options)
     watch = Stopwatch(backend)
     with watch.measure("encode"):
@@ -32,20 +36,21 @@ def train(options: Namespace) -> None:
         prepared = prepare.prepare(source, seed=options.seed, min_count=config.min_count)
     config = config.resolved(len(prepared.parts["train"].rows))
     _say_notes(prepared, config)
-    stem = f"{prepared.name}-{options.model}"
-    with report.run_folder(options.out, stem, overwrite=options.overwrite) as folder:
+    with _run(options, prepared) as run:
         model = trained.create(
             options.model, prepared.encoder, config, backend, labels=prepared.parts["train"].labels,
             label=prepared.label, task=options.task, id=options.id, seed=options.seed,
         )  # fmt: skip
+        optimizer = _optimizer(model)
         with watch.measure("train"):
-            result = _fit(model, prepared.parts, folder, watch)
+            result = _fit(model, optimizer, prepared.parts, run, watch)
         scores = {name: _score(model, part) for name, part in prepared.parts.items()}
         metrics = report.train_metrics(model, backend, watch, result, scores)
-        model.save(folder, metrics)
+        model.save(run.folder, metrics, optimizer.state_dict())
+        run.finish()
     _write_metrics(options, metrics)
     print(report.score_line("test", scores["test"]))
-    print(f"model saved in {folder}")
+    print(f"model saved in {run.folder}")
 
 
 def evaluate(options: Namespace) -> None:
@@ -89,10 +94,13 @@ def info(options: Namespace) -> None:
 def _check_train(options: Namespace) -> tuple[TrainConfig, Any]:
     """Finds whatever can be found wrong before the data are read; sets the threads; returns settings and backend."""
     config = parse_settings(options.set)
+    config.require_task(options.task)
     if options.model not in models.MODELS:
         raise InputError(f"--model {options.model}: choose one of {', '.join(models.MODELS)}")
     _check_metrics_place(options)
     checkpoint.require_safetensors()
+    if options.out and not options.resume:
+        report.require_free(options.out, overwrite=options.overwrite)
     if options.threads is not None:
         threads.set_num_threads(options.threads)
     return config, backends.get(options.backend)
@@ -116,18 +124,43 @@ def _say_notes(prepared: prepare.Prepared, config: TrainConfig) -> None:
     say(", ".join(f"{name} {len(part.rows):,} rows" for name, part in prepared.parts.items()))
 
 
-def _fit(model: TrainedModel, parts: dict[str, prepare.Part], folder: Path, watch: Stopwatch) -> training.Training:
+def _run(options: Namespace, prepared: prepare.Prepared) -> AbstractContextManager[Run]:
+    """The run's folder, a new one or the one to resume."""
+    mark = fingerprint(prepared.encoder.to_dict(), len(prepared.parts["train"].rows))
+    if options.resume:
+        return report.old_run(options.out, mark)
+    return report.new_run(options.out, f"{prepared.name}-{options.model}", run_options.to_keep(options), mark)
+
+
+def _show_finished(folder: Path) -> None:
+    """What the training printed at its end, and that it is over."""
+    if (folder / RECORD).is_file():
+        Run.open(folder).clean()
+    metrics = checkpoint.read_json(folder / checkpoint.METRICS)
+    say(f"the training in {folder} is finished")
+    print(report.score_line("test", metrics["test"]))
+    print(f"model saved in {folder}")
+
+
+def _optimizer(model: TrainedModel) -> optim.Optimizer:
+    config = model.config
+    assert config.lr is not None
+    return optim.build(config.optimizer, model.model, lr=config.lr, embedding_l2=config.embedding_l2, rows=config.rows)
+
+
+def _fit(
+    model: TrainedModel, optimizer: optim.Optimizer, parts: dict[str, prepare.Part], run: Run, watch: Stopwatch
+) -> training.Training:
     config, part = model.config, parts["train"]
-    assert config.batch_size is not None and config.lr is not None
+    assert config.batch_size is not None
     drop = model.encoder.drop_to_unknown
     batches = Batches(part.encoded, part.rows, config.batch_size, model.seed, drop_to_unknown=drop)
-    optimizer = optim.build(
-        config.optimizer, model.model, lr=config.lr, embedding_l2=config.embedding_l2, rows=config.rows
-    )
-    with closing(EpochProgress(len(part.rows), watch.compile_line)) as progress:
+    if run.position is not None:
+        say(f"resumed in epoch {run.position['epoch']}, after {run.position['batch']} of {len(batches)} batches")
+    with closing(EpochProgress(len(part.rows), watch.compile_line)) as progress, Interrupts() as interrupts:
         return training.fit(
-            model.model, optimizer, batches, parts["valid"].in_order(), config,
-            task=model.task, snapshot_dir=folder, progress=progress, clock=watch.clock,
+            model.model, optimizer, batches, parts["valid"].in_order(), config, task=model.task, run=run,
+            progress=progress, clock=watch.clock, interrupted=lambda: interrupts.number,
         )  # fmt: skip
 
 

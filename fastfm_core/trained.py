@@ -46,11 +46,13 @@ class TrainedModel(NamedTuple):
         batches = Batches(self.encoder.transform(columns), None, EVALUATION_BATCH, shuffle=False)
         return train.predict(self.model, batches, self.task)
 
-    def save(self, folder: str | Path, metrics: Mapping[str, Any]) -> None:
-        """Writes the checkpoint's folder."""
+    def save(
+        self, folder: str | Path, metrics: Mapping[str, Any], optimizer: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Writes the checkpoint's folder; with the optimizer's state, training can go on from it later."""
         description = {name: getattr(self, name) for name in ("name", "label", "task", "id", "seed")}
         description |= {"config": asdict(self.config), "encoder": self.encoder.to_dict()}
-        checkpoint.save(folder, self.model.state_dict(), description, metrics)
+        checkpoint.save(folder, self.model.state_dict(), description, metrics, optimizer)
 
 
 def load(folder: str | Path, backend: Any = None) -> TrainedModel:

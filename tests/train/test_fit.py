@@ -27,9 +27,12 @@ class Batches:
         self.batches = [batch_of(part) for part in labels]
         self.asked: list[int] = []
 
-    def epoch(self, number):
+    def epoch(self, number, start=0):
         self.asked.append(number)
-        return iter(self.batches)
+        return iter(self.batches[start:])
+
+    def __len__(self) -> int:
+        return len(self.batches)
 
 
 class ScriptedModel:
@@ -52,6 +55,18 @@ class ScriptedModel:
         self.weight = state["weight"]
 
 
+class IdleOptimizer:
+    """Has a learning rate and no state."""
+
+    lr = 1.0
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state) -> None:
+        assert state == {}
+
+
 AREAS = {0.0: -1, 0.25: 0.5, 0.5: 1.5, 0.75: 2.5, 1.0: 9}
 
 
@@ -71,7 +86,7 @@ def fit(monkeypatch, tmp_path):
         stream = iter(losses or itertools.repeat(0.5))
         monkeypatch.setattr(train, "train_step", lambda *_, **__: next(stream))
         model = ScriptedModel(script or [scores_with_auc(area) for area in areas])
-        optimizer = SimpleNamespace(lr=1.0)
+        optimizer = IdleOptimizer()
         batches = Batches([1, 0], [0])
         config = TrainConfig(epochs=len(model.script), **settings)
         result = train.fit(
@@ -156,12 +171,12 @@ def test_validation_labels_of_one_class_cannot_choose_an_epoch(fit):
 def test_progress_hears_of_every_step_and_epoch(fit):
     heard = []
     progress = SimpleNamespace(
-        start=lambda epoch: heard.append(("start", epoch)),
+        start=lambda epoch, done: heard.append(("start", epoch, done)),
         step=lambda rows, loss: heard.append((rows, loss)),
         end=lambda record: heard.append(("end", record["epoch"], record["rows_per_second"] > 0)),
     )
     fit([0.5], losses=[0.3, 0.9], progress=progress)
-    assert heard == [("start", 1), (2, 0.3), (1, 0.9), ("end", 1, True)]
+    assert heard == [("start", 1, 0.0), (2, 0.3), (1, 0.9), ("end", 1, True)]
 
 
 def test_probabilities_come_from_logits_in_order():

@@ -1,0 +1,53 @@
+"""The options of a training as its folder keeps them, and what the command that resumes it may say again."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastfm_core import checkpoint
+from fastfm_core.config import parse_settings
+from fastfm_core.errors import InputError
+from fastfm_core.run import RECORD, Run
+
+FILES = ("data", "valid", "test", "metrics_json")  # kept as absolute paths
+NOT_KEPT = ("command", "resume", "overwrite", "out")
+FREE = ("threads", "metrics_json", "backend", "set")  # may differ at resume; "set" is compared setting by setting
+
+
+def to_keep(options: Namespace) -> dict[str, Any]:
+    """What run.json keeps of the options, so that --resume needs the folder alone."""
+    kept = {name: value for name, value in vars(options).items() if name not in NOT_KEPT}
+    return kept | {name: os.path.abspath(kept[name]) for name in FILES if kept[name] is not None}
+
+
+def kept(options: Namespace) -> dict[str, Any]:
+    """The options that the folder of a run keeps; {} for a finished model without a record of its run.
+
+    Raises InputError when --out is missing, holds nothing to resume, or --overwrite contradicts.
+    """
+    if not options.out:
+        raise InputError("--resume: which training? add --out DIR, the folder that it was started in")
+    if options.overwrite:
+        raise InputError("--resume and --overwrite: one goes on, the other starts anew; give one of them")
+    folder = Path(options.out)
+    if not (folder / RECORD).is_file() and (folder / checkpoint.DESCRIPTION).is_file():
+        return {}
+    return Run.open(folder).options
+
+
+def require_same(options: Namespace, kept: dict[str, Any]) -> None:
+    """InputError naming the first option that was given differently from the one that is kept."""
+    mend = f"but the training in {options.out} was started with"
+    again = to_keep(options)
+    for name in (name for name in kept if name not in FREE):
+        if again.get(name) != kept[name]:
+            option = "DATA" if name == "data" else f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} {again.get(name)}: {mend} {kept[name]}; leave it out")
+    given, before = (asdict(parse_settings(settings)) for settings in (again["set"], kept.get("set", again["set"])))
+    for name, value in before.items():
+        if given[name] != value:
+            raise InputError(f"--set {name}={given[name]}: {mend} {name}={value}; leave it out")
