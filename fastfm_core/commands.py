@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+import zlib
 from argparse import Namespace
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, closing
@@ -126,7 +127,8 @@ def _say_notes(prepared: prepare.Prepared, config: TrainConfig) -> None:
 
 def _run(options: Namespace, prepared: prepare.Prepared) -> AbstractContextManager[Run]:
     """The run's folder, a new one or the one to resume."""
-    mark = fingerprint(prepared.encoder.to_dict(), len(prepared.parts["train"].rows))
+    labels = {name: [len(part.rows), zlib.crc32(part.labels)] for name, part in prepared.parts.items()}
+    mark = fingerprint(prepared.encoder.to_dict(), labels)
     if options.resume:
         return report.old_run(options.out, mark)
     return report.new_run(options.out, f"{prepared.name}-{options.model}", run_options.to_keep(options), mark)

@@ -88,7 +88,7 @@ def fit(monkeypatch, tmp_path):
         model = ScriptedModel(script or [scores_with_auc(area) for area in areas])
         optimizer = IdleOptimizer()
         batches = Batches([1, 0], [0])
-        config = TrainConfig(epochs=len(model.script), **settings)
+        config = TrainConfig(**{"epochs": len(model.script), **settings})
         result = train.fit(
             model, optimizer, batches, Batches(valid), config, snapshot_dir=tmp_path, task=task, progress=progress
         )
@@ -143,6 +143,27 @@ def test_epochs_are_counted_from_one_and_seed_the_batches(fit):
 def test_the_epochs_loss_is_the_mean_over_rows(fit):
     result = fit([0.5], losses=[0.3, 0.9])
     assert result.history[0]["train_loss"] == pytest.approx((2 * 0.3 + 0.9) / 3)
+
+
+def test_evaluations_within_an_epoch_count_for_patience_and_say_where_they_are(fit):
+    result = fit([0.5, 0.75, 0.5, 0.25], evaluations_per_epoch=2, patience=2, losses=[0.1, 0.2, 0.3, 0.4])
+    assert [record["epoch"] for record in result.history] == [1, 1, 2, 2]
+    assert [record["position"] for record in result.history] == [0.5, 1.0, 1.5, 2.0]
+    assert [record["rows"] for record in result.history] == [2, 1, 2, 1]
+    assert [record["train_loss"] for record in result.history] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert result.best_epoch == 1 and result.model.weight == [2]
+
+
+def test_there_are_no_more_evaluations_than_steps(fit):
+    result = fit([0.5, 0.75, 1.0, 0.25], evaluations_per_epoch=9, epochs=1)
+    assert [record["position"] for record in result.history] == [0.5, 1.0]
+    result = fit([0.5, 0.75], evaluations_per_epoch=9, accumulate=2, epochs=1)
+    assert [record["position"] for record in result.history] == [1.0]
+
+
+def test_the_schedule_reaches_the_optimizer_step_by_step(fit):
+    result = fit([0.25, 0.5, 0.75, 1.0], lr_schedule="linear", warmup=2, epochs=4)
+    assert [record["lr"] for record in result.history] == pytest.approx([1, 5 / 6, 3 / 6, 1 / 6])
 
 
 def test_regression_takes_the_lowest_rmse(fit):
