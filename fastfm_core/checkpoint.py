@@ -72,16 +72,7 @@ def load(folder: str | Path) -> Checkpoint:
     Raises InputError when the folder or a file of it is missing, cut, damaged, another program's, or a newer version's.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give the folder that `fastfm-core train` named at its end")
-    if not (folder / DESCRIPTION).is_file():
-        raise InputError(f"{folder}: holds no model, {DESCRIPTION} is missing; give the folder of a finished training")
-    description = read_json(folder / DESCRIPTION)
-    if description.get("format") != FORMAT:
-        raise InputError(f"{folder / DESCRIPTION}: not written by fastfm-core; give the folder of a trained model")
-    if description.get("format_number") != FORMAT_NUMBER:
-        wrote = description.get("version")
-        raise InputError(f"{folder}: written by fastfm-core {wrote}, which this version cannot read; install that one")
+    description = load_description(folder)
     if not (folder / WEIGHTS).is_file():
         raise InputError(f"{folder / WEIGHTS}: missing, the model is incomplete; copy the whole folder or train again")
     if sha256(folder / WEIGHTS) != description.get("weights_sha256"):
@@ -92,9 +83,26 @@ def load(folder: str | Path) -> Checkpoint:
     return Checkpoint(read_weights(folder / WEIGHTS), description, metrics)
 
 
-def load_optimizer(folder: str | Path, description: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def load_description(folder: str | Path) -> dict[str, Any]:
+    """What rebuilds the model in a folder, without its weights; InputError as ``load`` raises it."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the folder that `fastfm-core train` named at its end")
+    if not (folder / DESCRIPTION).is_file():
+        raise InputError(f"{folder}: holds no model, {DESCRIPTION} is missing; give the folder of a finished training")
+    description = read_json(folder / DESCRIPTION)
+    if description.get("format") != FORMAT:
+        raise InputError(f"{folder / DESCRIPTION}: not written by fastfm-core; give the folder of a trained model")
+    if description.get("format_number") != FORMAT_NUMBER:
+        wrote = description.get("version")
+        raise InputError(f"{folder}: written by fastfm-core {wrote}, which this version cannot read; install that one")
+    return description
+
+
+def load_optimizer(folder: str | Path) -> dict[str, np.ndarray]:
     """The optimizer's state saved beside a model. InputError when there is none, or it is cut or another training's."""
     path = Path(folder) / OPTIMIZER
+    description = load_description(folder)
     if not path.is_file():
         raise InputError(f"{path}: missing, the model was saved without its optimizer's state; train it again")
     if sha256(path) != description.get("optimizer_sha256"):

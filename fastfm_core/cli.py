@@ -57,15 +57,15 @@ def _one_line(error: Exception) -> str:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options; a resumed training's are those that its folder keeps."""
+    """The options. What is not given comes from the run that is resumed, or from the model that is started from."""
     options = build_parser().parse_args(arguments)
-    if not getattr(options, "resume", False):
+    if not getattr(options, "resume", False) and not getattr(options, "warm_start", None):
         return options
     from fastfm_core import run_options
 
-    kept = run_options.kept(options)
-    options = build_parser(kept).parse_args(arguments)
-    run_options.require_same(options, kept)
+    taken = run_options.kept(options) if options.resume else run_options.of_model(options.warm_start)
+    options = build_parser(taken).parse_args(arguments)
+    (run_options.require_same if options.resume else run_options.require_of_model)(options, taken)
     return options
 
 
@@ -106,6 +106,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of split and training (default: 0)")
     parser.add_argument("--out", metavar="DIR", help="folder for the model (default: runs/<data>-<model>-<n>)")
     parser.add_argument("--overwrite", action="store_true", help="replace the model in DIR")
+    parser.add_argument("--warm-start", metavar="DIR", help="train a finished model on with DATA and its new values")
     parser.add_argument("--resume", action="store_true", help="go on with the training in --out DIR; no other options")
     _add_metrics_json(parser)
 

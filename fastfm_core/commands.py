@@ -30,19 +30,16 @@ def train(options: Namespace) -> None:
     """Trains a model on a table, saves it with its metrics, and shows how good it is."""
     if options.resume and not unfinished(options.out):
         return _show_finished(Path(options.out))
-    config, backend = _check_train(options)
+    config, backend, base = _check_train(options)
     watch = Stopwatch(backend)
     with watch.measure("encode"):
         source = prepare.Source(**{name: getattr(options, name) for name in prepare.Source._fields})
-        prepared = prepare.prepare(source, seed=options.seed, min_count=config.min_count)
+        known = None if base is None else base.encoder
+        prepared = prepare.prepare(source, seed=options.seed, min_count=config.min_count, base=known)
     config = config.resolved(len(prepared.parts["train"].rows))
     _say_notes(prepared, config)
     with _run(options, prepared) as run:
-        model = trained.create(
-            options.model, prepared.encoder, config, backend, labels=prepared.parts["train"].labels,
-            label=prepared.label, task=options.task, id=options.id, seed=options.seed,
-        )  # fmt: skip
-        optimizer = _optimizer(model)
+        model, optimizer = _start_model(options, prepared, config, backend, base)
         with watch.measure("train"):
             result = _fit(model, optimizer, prepared.parts, run, watch)
         scores = {name: _score(model, part) for name, part in prepared.parts.items()}
@@ -92,8 +89,11 @@ def info(options: Namespace) -> None:
         print(f"{name:<20}{text}")
 
 
-def _check_train(options: Namespace) -> tuple[TrainConfig, Any]:
-    """Finds whatever can be found wrong before the data are read; sets the threads; returns settings and backend."""
+def _check_train(options: Namespace) -> tuple[TrainConfig, Any, TrainedModel | None]:
+    """Finds whatever can be found wrong before the data are read; sets the threads.
+
+    Returns the settings, the backend and the model to start from, if there is one.
+    """
     config = parse_settings(options.set)
     config.require_task(options.task)
     if options.model not in models.MODELS:
@@ -104,7 +104,13 @@ def _check_train(options: Namespace) -> tuple[TrainConfig, Any]:
         report.require_free(options.out, overwrite=options.overwrite)
     if options.threads is not None:
         threads.set_num_threads(options.threads)
-    return config, backends.get(options.backend)
+    backend = backends.get(options.backend)
+    if options.warm_start is None:
+        return config, backend, None
+    base = trained.load(options.warm_start, backend)
+    config = parse_settings(options.set, base.config)
+    base.require_shape(config)
+    return config, backend, base
 
 
 def _check_metrics_place(options: Namespace) -> None:
@@ -144,10 +150,18 @@ def _show_finished(folder: Path) -> None:
     print(f"model saved in {folder}")
 
 
-def _optimizer(model: TrainedModel) -> optim.Optimizer:
-    config = model.config
-    assert config.lr is not None
-    return optim.build(config.optimizer, model.model, lr=config.lr, embedding_l2=config.embedding_l2, rows=config.rows)
+def _start_model(
+    options: Namespace, prepared: prepare.Prepared, config: TrainConfig, backend: Any, base: TrainedModel | None
+) -> tuple[TrainedModel, optim.Optimizer]:
+    """A fresh model with its optimizer, or ``base`` grown by the new values."""
+    if base is not None:
+        model = base.grown(prepared.encoder, config, options.seed)
+        return model, base.grown_optimizer(model, checkpoint.load_optimizer(options.warm_start))
+    model = trained.create(
+        options.model, prepared.encoder, config, backend, labels=prepared.parts["train"].labels,
+        label=prepared.label, task=options.task, id=options.id, seed=options.seed,
+    )  # fmt: skip
+    return model, model.optimizer()
 
 
 def _fit(

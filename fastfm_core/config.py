@@ -144,8 +144,11 @@ class TrainConfig:
         )
 
 
-def parse_settings(settings: Iterable[str]) -> TrainConfig:
-    """["dim=8", "hidden=64,32"] -> TrainConfig; a later setting of a key wins. Unknown keys raise InputError."""
+def parse_settings(settings: Iterable[str], base: TrainConfig | None = None) -> TrainConfig:
+    """["dim=8", "hidden=64,32"] -> TrainConfig; a later setting of a key wins. Unknown keys raise InputError.
+
+    base  what holds for keys that are not set; None: the defaults
+    """
     names = [item.name for item in fields(TrainConfig)]
     values = {}
     for text in settings:
@@ -157,4 +160,4 @@ def parse_settings(settings: Iterable[str]) -> TrainConfig:
             hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
             raise InputError(f"--set {text}: there is no setting {key}; {hint}")
         values[key] = value
-    return TrainConfig(**values)
+    return replace(base or TrainConfig(), **values)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastfm_core import metrics
-from fastfm_core.data import Batches, Encoded, Encoder, read_table
+from fastfm_core.data import Batches, Encoded, Encoder, grow, read_table
 from fastfm_core.data.bundled import COUPON_LABEL, coupon_path
 from fastfm_core.data.columns import Table
 from fastfm_core.data.infer import resolve
@@ -71,8 +71,11 @@ class Prepared(NamedTuple):
     notes: list[str]
 
 
-def prepare(source: Source, *, seed: int, min_count: int | None = None) -> Prepared:
-    """Reads and encodes everything. The parts that no file gives are cut from DATA, stratified, 7 : 1 : 2."""
+def prepare(source: Source, *, seed: int, min_count: int | None = None, base: Encoder | None = None) -> Prepared:
+    """Reads and encodes everything. The parts that no file gives are cut from DATA, stratified, 7 : 1 : 2.
+
+    base  an encoder to extend by DATA's values, instead of one that is fitted on DATA alone
+    """
     path = Path(source.data or coupon_path())
     table = read_table(path)
     files = {"valid": source.valid, "test": source.test}
@@ -81,10 +84,11 @@ def prepare(source: Source, *, seed: int, min_count: int | None = None) -> Prepa
         labels = label_values(table, label, source.task)
         rows = _split(labels, [name for name, file in files.items() if file], seed)
         training = {name: column[rows["train"]] for name, column in table.items()}
-        dropped = ",".join(filter(None, (source.drop, source.id)))
-        options = {"categorical": source.categorical, "numeric": source.numeric, "multihot": source.multihot}
-        typed = resolve(training, label, **options, drop=dropped)
-        encoder = Encoder.fit(table, typed.schema, rows["train"], min_count=min_count)
+        if base is None:
+            encoder, described = _fitted(source, table, training, label, rows["train"], min_count)
+        else:
+            encoder = grow.extended(base, table, rows["train"], min_count)
+            described = grow.describe(base, encoder)
         encoded = encoder.transform(table, labels)
         parts = {name: Part(encoded, rows[name], encoder.unseen_share(encoded, rows[name])) for name in rows}
     for name, file in files.items():
@@ -92,7 +96,7 @@ def prepare(source: Source, *, seed: int, min_count: int | None = None) -> Prepa
             parts[name] = encode_file(file, encoder, label, source.task)
     if source.task == "binary":
         _require_both_classes(parts)
-    notes = [describe_label(training, label, source.task), *typed.describe()]
+    notes = [describe_label(training, label, source.task), *described]
     notes += [_leak_warning(*leak) for leak in suspected_leaks(parts["train"], encoder, source.task)]
     return Prepared(path.name.partition(".")[0], label, encoder, {name: parts[name] for name in SHARES}, notes)
 
@@ -136,6 +140,16 @@ def suspected_leaks(part: Part, encoder: Encoder, task: Task = "binary") -> list
             scores[name] = _target_means(entries.ids[starts[:, field]] - encoder.bases[field], labels)
     areas = {name: metrics.auc(labels, score) for name, score in scores.items()}
     return [(name, max(area, 1 - area)) for name, area in areas.items() if max(area, 1 - area) > LEAK_AUC]
+
+
+def _fitted(
+    source: Source, table: Table, training: Table, label: str, rows: np.ndarray, min_count: int | None
+) -> tuple[Encoder, list[str]]:
+    """An encoder for columns that are typed as asked for or guessed, and what each was taken for."""
+    dropped = ",".join(filter(None, (source.drop, source.id)))
+    options = {"categorical": source.categorical, "numeric": source.numeric, "multihot": source.multihot}
+    typed = resolve(training, label, **options, drop=dropped)
+    return Encoder.fit(table, typed.schema, rows, min_count=min_count), typed.describe()
 
 
 def _label_expression(source: Source, table: Table) -> str:

@@ -138,7 +138,7 @@ def new_run(out: str | Path | None, stem: str, options: Mapping[str, Any], finge
         with resumable(run):
             yield run
     except BaseException:
-        if run is None or run.position is None:
+        if run is None or (run.position is None and not run.finished):
             with suppress(OSError):
                 if run is not None:
                     run.forget()

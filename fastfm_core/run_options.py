@@ -1,4 +1,4 @@
-"""The options of a training as its folder keeps them, and what the command that resumes it may say again."""
+"""The options that a training takes from a folder: its own when it is resumed, the model's when it starts from one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from fastfm_core.config import parse_settings
 from fastfm_core.errors import InputError
 from fastfm_core.run import RECORD, Run
 
-FILES = ("data", "valid", "test", "metrics_json")  # kept as absolute paths
+FILES = ("data", "valid", "test", "warm_start", "metrics_json")  # kept as absolute paths
 NOT_KEPT = ("command", "resume", "overwrite", "out")
+OF_MODEL = ("label", "task", "id")  # kept by a model for those who start from it, beside its name
+COLUMNS = ("categorical", "numeric", "multihot", "drop")
 FREE = ("threads", "metrics_json", "backend", "set")  # may differ at resume; "set" is compared setting by setting
 
 
@@ -51,3 +53,22 @@ def require_same(options: Namespace, kept: dict[str, Any]) -> None:
     for name, value in before.items():
         if given[name] != value:
             raise InputError(f"--set {name}={given[name]}: {mend} {name}={value}; leave it out")
+
+
+def of_model(folder: str) -> dict[str, Any]:
+    """The options that a training which starts from the model in ``folder`` shares with it."""
+    description = checkpoint.load_description(folder)
+    return {"model": description["name"]} | {name: description[name] for name in OF_MODEL}
+
+
+def require_of_model(options: Namespace, shared: dict[str, Any]) -> None:
+    """InputError naming the first option that contradicts the model to start from."""
+    for name, value in shared.items():
+        if getattr(options, name) != value:
+            told = f"--{name} {getattr(options, name)}"
+            raise InputError(f"{told}: but the model in {options.warm_start} has {value}; leave it out")
+    for name in COLUMNS:
+        if getattr(options, name):
+            raise InputError(f"--{name}: the columns are those of the model in {options.warm_start}; leave it out")
+    if options.out and os.path.realpath(options.out) == os.path.realpath(options.warm_start):
+        raise InputError(f"--out {options.out}: holds the model to start from; name another folder")

@@ -176,9 +176,7 @@ class _Loop:
         step = (position.epoch - 1) * self.steps + position.batch // config.accumulate + 1
         self.optimizer.lr = position.lr * rate_factor(config, step, config.epochs * self.steps)
         group = [weighting.by_class(batch, self.class_weights) for batch in group]
-        loss = train_step(
-            self.model, self.optimizer, *group, task=self.task, step=first, clip_norm=config.clip_norm
-        )  # fmt: skip
+        loss = train_step(self.model, self.optimizer, *group, task=self.task, step=first, clip_norm=config.clip_norm)
         if not math.isfinite(loss):
             where = f"epoch {position.epoch}, batch {position.batch + 1}"
             raise NonFiniteLoss(f"{where}: the loss is {loss}; lower lr or set clip_norm")

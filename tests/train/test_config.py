@@ -72,6 +72,12 @@ def test_a_later_setting_wins():
     assert parse_settings(["dim=4", "dim=8"]).dim == 8
 
 
+def test_what_is_not_set_is_taken_from_the_base():
+    base = TrainConfig(dim=5, batch_size=32)
+    assert parse_settings(["dim=8"], base) == TrainConfig(dim=8, batch_size=32)
+    assert parse_settings(["batch_size=auto"], base).batch_size is None
+
+
 def test_values_given_in_python_are_checked_too():
     assert TrainConfig(hidden=[8, 4]).hidden == (8, 4)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="dropout"):
