@@ -1,9 +1,10 @@
 """A trained model on the disk: a folder with weights, description and metrics. No pickle, nothing executable.
 
-    model.safetensors   every array of the model's state by name
-    model.json          what rebuilds the model around them (names, hyper-parameters, encoder, version) and the SHA-256
-                        of model.safetensors, so that a mixed, cut or damaged pair is noticed
-    metrics.json        how the training went
+    model.safetensors      every array of the model's state by name
+    optimizer.safetensors  the optimizer's state that belongs to it, for a warm start; absent where nobody gave it
+    model.json             what rebuilds the model around them (names, hyper-parameters, encoder, version) and the
+                           SHA-256 of the two, so that a mixed, cut or damaged set is noticed
+    metrics.json           how the training went
 
 Each file is written whole or not at all, model.json last: a folder without it holds no model.
 """
@@ -23,6 +24,9 @@ from fastfm_core.errors import InputError
 from fastfm_core.files import whole_file, write_json
 
 WEIGHTS, DESCRIPTION, METRICS = "model.safetensors", "model.json", "metrics.json"
+OPTIMIZER = "optimizer.safetensors"
+FILES = (WEIGHTS, OPTIMIZER, DESCRIPTION, METRICS)
+PARTS = (*(f".{name}.*.part" for name in FILES), ".tmp??????")  # what a killed writer may leave, the library's too
 FORMAT, FORMAT_NUMBER = "fastfm-core model", 1
 
 
@@ -35,20 +39,31 @@ class Checkpoint(NamedTuple):
 
 
 def save(
-    folder: str | Path, state: Mapping[str, np.ndarray], description: Mapping[str, Any], metrics: Mapping[str, Any]
+    folder: str | Path,
+    state: Mapping[str, np.ndarray],
+    description: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    optimizer: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Writes the model into ``folder``, made if absent; files of the same names there are replaced.
 
     state        arrays of any float or integer dtype
     description  JSON values: whatever rebuilds the model; format, format number, version and checksum are added
     metrics      JSON values; NaN becomes null
+    optimizer    the optimizer's state by name, for a later warm start
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(folder / WEIGHTS, state)
+    checksums = {"weights_sha256": sha256(folder / WEIGHTS)}
+    if optimizer is None:
+        (folder / OPTIMIZER).unlink(missing_ok=True)
+    else:
+        write_weights(folder / OPTIMIZER, optimizer)
+        checksums["optimizer_sha256"] = sha256(folder / OPTIMIZER)
     write_json(folder / METRICS, dict(metrics))
     header = {"format": FORMAT, "format_number": FORMAT_NUMBER, "version": fastfm_core.__version__}
-    write_json(folder / DESCRIPTION, header | dict(description) | {"weights_sha256": _sha256(folder / WEIGHTS)})
+    write_json(folder / DESCRIPTION, header | dict(description) | checksums)
 
 
 def load(folder: str | Path) -> Checkpoint:
@@ -57,37 +72,63 @@ def load(folder: str | Path) -> Checkpoint:
     Raises InputError when the folder or a file of it is missing, cut, damaged, another program's, or a newer version's.
     """
     folder = Path(folder)
+    description = load_description(folder)
+    if not (folder / WEIGHTS).is_file():
+        raise InputError(f"{folder / WEIGHTS}: missing, the model is incomplete; copy the whole folder or train again")
+    if sha256(folder / WEIGHTS) != description.get("weights_sha256"):
+        raise InputError(
+            f"{folder / WEIGHTS}: cut, damaged, or not from {DESCRIPTION}'s training; copy the whole folder again"
+        )
+    metrics = read_json(folder / METRICS) if (folder / METRICS).is_file() else {}
+    return Checkpoint(read_weights(folder / WEIGHTS), description, metrics)
+
+
+def load_description(folder: str | Path) -> dict[str, Any]:
+    """What rebuilds the model in a folder, without its weights; InputError as ``load`` raises it."""
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder that `fastfm-core train` named at its end")
     if not (folder / DESCRIPTION).is_file():
         raise InputError(f"{folder}: holds no model, {DESCRIPTION} is missing; give the folder of a finished training")
-    description = _read_json(folder / DESCRIPTION)
+    description = read_json(folder / DESCRIPTION)
     if description.get("format") != FORMAT:
         raise InputError(f"{folder / DESCRIPTION}: not written by fastfm-core; give the folder of a trained model")
     if description.get("format_number") != FORMAT_NUMBER:
         wrote = description.get("version")
         raise InputError(f"{folder}: written by fastfm-core {wrote}, which this version cannot read; install that one")
-    if not (folder / WEIGHTS).is_file():
-        raise InputError(f"{folder / WEIGHTS}: missing, the model is incomplete; copy the whole folder or train again")
-    if _sha256(folder / WEIGHTS) != description.get("weights_sha256"):
-        raise InputError(
-            f"{folder / WEIGHTS}: cut, damaged, or not from {DESCRIPTION}'s training; copy the whole folder again"
-        )
-    metrics = _read_json(folder / METRICS) if (folder / METRICS).is_file() else {}
-    return Checkpoint(read_weights(folder / WEIGHTS), description, metrics)
+    return description
+
+
+def load_optimizer(folder: str | Path) -> dict[str, np.ndarray]:
+    """The optimizer's state saved beside a model. InputError when there is none, or it is cut or another training's."""
+    path = Path(folder) / OPTIMIZER
+    description = load_description(folder)
+    if not path.is_file():
+        raise InputError(f"{path}: missing, the model was saved without its optimizer's state; train it again")
+    if sha256(path) != description.get("optimizer_sha256"):
+        raise InputError(f"{path}: cut, damaged, or not from {DESCRIPTION}'s training; copy the whole folder again")
+    return read_weights(path)
 
 
 def holds_model(folder: str | Path) -> bool:
     """True when a training has put (part of) a model there."""
-    return any((Path(folder) / name).exists() for name in (WEIGHTS, DESCRIPTION, METRICS))
+    return any((Path(folder) / name).exists() for name in FILES)
 
 
 def write_weights(path: str | Path, state: Mapping[str, np.ndarray]) -> None:
     """Writes arrays by name to one safetensors file, whole or not at all."""
+    library = require_safetensors()
+    from safetensors import SafetensorError
+
+    arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
     with whole_file(path) as temporary:
-        require_safetensors().save_file(
-            {name: np.asarray(array, order="C") for name, array in state.items()}, temporary
-        )
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        try:
+            library.save_file(arrays, temporary)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
+        temporary.chmod(mode)  # the library may have renamed a private file of its own (PARTS) over ours
 
 
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:
@@ -104,17 +145,19 @@ def require_safetensors() -> Any:
     return safetensors.numpy
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds an object. InputError when it is cut or something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: cut or damaged, not JSON ({error}); copy the whole folder again") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: not written by fastfm-core; give the folder of a trained model")
+        raise InputError(f"{path}: not written by fastfm-core; give the folder of a training")
     return content
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of a file's bytes, as hexadecimal text."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

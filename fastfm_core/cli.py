@@ -1,7 +1,8 @@
 """The command line: ``fastfm-core train | evaluate | predict | info``.
 
 Results go to stdout, everything else to stderr. Exit status 0; 2 with one line for a mistake in data or arguments;
-1 with a traceback for a mistake of this program; 130 after Ctrl-C. Whatever fails leaves no half-written file.
+1 with a traceback for a mistake of this program; 130 after Ctrl-C, 143 after SIGTERM, when a training first leaves a
+checkpoint. Whatever fails leaves no half-written file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 import fastfm_core
-from fastfm_core.errors import BackendUnavailable, InputError, NonFiniteLoss
+from fastfm_core.errors import BackendUnavailable, InputError, Interrupted, NonFiniteLoss
 from fastfm_core.models import MODELS
 
 FILES = "CSV, TSV, Parquet (file or folder), libsvm or libffm"
@@ -31,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status."""
     try:
-        options = parse(arguments)
+        options = _parse(arguments)
         from fastfm_core import commands
 
         getattr(commands, options.command)(options)
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Interrupted as error:
+        print(f"fastfm-core: {error}", file=sys.stderr)
+        return 128 + error.number
     except (*USER_MISTAKES, OSError) as error:
         print(f"fastfm-core: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -54,19 +58,29 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options; those that the configuration file gives stand where the command line names none."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    if getattr(options, "config", None) is None:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; what is not given comes from the run to resume, the model to start from, or the --config file."""
+    options = build_parser().parse_args(arguments)
+    if options.command != "train":
         return options
+    from fastfm_core import run_options
     from fastfm_core.config_file import read_config
 
-    return build_parser(read_config(options.config).options).parse_args(arguments)
+    if options.resume:
+        taken = run_options.kept(options)
+    else:
+        taken = read_config(options.config).options
+        taken |= run_options.of_model(options.warm_start) if options.warm_start else {}
+    options = build_parser(taken).parse_args(arguments)
+    if options.resume:
+        run_options.require_same(options, taken)
+    elif options.warm_start:
+        run_options.require_of_model(options)
+    return options
 
 
 def build_parser(train_defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.ArgumentParser:
-    """``train_defaults``: options of train by name that replace its own defaults."""
+    """The parser of all commands; ``train_defaults`` stand in for options of train that are not given."""
     parser = Parser(prog="fastfm-core", description="Train, evaluate and use factorization-machine models on tables.")
     parser.add_argument("--version", action="version", version=f"fastfm-core {fastfm_core.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
@@ -111,6 +125,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of split and training (default: 0)")
     parser.add_argument("--out", metavar="DIR", help="folder for the model (default: runs/<data>-<model>-<n>)")
     parser.add_argument("--overwrite", action="store_true", help="replace the model in DIR")
+    parser.add_argument("--warm-start", metavar="DIR", help="train a finished model on with DATA and its new values")
+    parser.add_argument("--resume", action="store_true", help="go on with the training in --out DIR; no other options")
     _add_metrics_json(parser)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import zlib
 from argparse import Namespace
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
-from fastfm_core import backends, checkpoint, models, optim, prepare, report, threads, trained
+from fastfm_core import backends, checkpoint, models, optim, prepare, report, run_options, threads, trained
 from fastfm_core import train as training
 from fastfm_core.config import TrainConfig, parse_settings
 from fastfm_core.config_file import read_config
@@ -16,8 +17,10 @@ from fastfm_core.data import Batches
 from fastfm_core.errors import InputError
 from fastfm_core.files import require_place, write_json
 from fastfm_core.info import installation
+from fastfm_core.interrupts import Interrupts
 from fastfm_core.progress import EpochProgress, PassProgress, say
 from fastfm_core.report import Stopwatch
+from fastfm_core.run import RECORD, Run, fingerprint, unfinished
 from fastfm_core.score import evaluate_file, predict_file
 from fastfm_core.source import Source
 from fastfm_core.trained import TrainedModel
@@ -25,28 +28,29 @@ from fastfm_core.trained import TrainedModel
 
 def train(options: Namespace) -> None:
     """Trains a model on a table, saves it with its metrics, and shows how good it is."""
-    config, backend = _check_train(options)
+    if options.resume and not unfinished(options.out):
+        return _show_finished(Path(options.out))
+    config, backend, base = _check_train(options)
     watch = Stopwatch(backend)
     source = _source(options)
     with watch.measure("encode"):
-        prepared = prepare.prepare(source, seed=options.seed, min_count=config.min_count, progress=PassProgress)
+        known = None if base is None else base.encoder
+        prepared = prepare.prepare(
+            source, seed=options.seed, min_count=config.min_count, base=known, progress=PassProgress
+        )
     config = config.resolved(len(prepared.parts["train"].rows))
     _say_notes(prepared, config)
-    stem = f"{prepared.name}-{options.model}"
-    with report.run_folder(options.out, stem, overwrite=options.overwrite) as folder:
-        model = trained.create(
-            options.model, prepared.encoder, config, backend, labels=prepared.parts["train"].labels,
-            label=prepared.label, task=options.task, id=options.id, seed=options.seed, columns=prepared.columns,
-            join=list(source.join),
-        )  # fmt: skip
+    with _run(options, prepared) as run:
+        model, optimizer = _start_model(options, source, prepared, config, backend, base)
         with watch.measure("train"):
-            result = _fit(model, prepared.parts, folder, watch)
+            result = _fit(model, optimizer, prepared.parts, run, watch)
         scores = {name: _score(model, part) for name, part in prepared.parts.items()}
         metrics = report.train_metrics(model, backend, watch, result, scores)
-        model.save(folder, metrics)
+        model.save(run.folder, metrics, optimizer.state_dict())
+        run.finish()
     _write_metrics(options, metrics)
     print(report.score_line("test", scores["test"]))
-    print(f"model saved in {folder}")
+    print(f"model saved in {run.folder}")
 
 
 def evaluate(options: Namespace) -> None:
@@ -75,16 +79,29 @@ def info(options: Namespace) -> None:
         print(f"{name:<20}{text}")
 
 
-def _check_train(options: Namespace) -> tuple[TrainConfig, Any]:
-    """Finds whatever can be found wrong before the data are read; sets the threads; returns settings and backend."""
-    config = parse_settings([*read_config(options.config).settings, *options.set])
+def _check_train(options: Namespace) -> tuple[TrainConfig, Any, TrainedModel | None]:
+    """Finds whatever can be found wrong before the data are read; sets the threads.
+
+    Returns the settings, the backend and the model to start from, if there is one.
+    """
+    settings = [*read_config(options.config).settings, *options.set]
+    config = parse_settings(settings)
+    config.require_task(options.task)
     if options.model not in models.MODELS:
         raise InputError(f"--model {options.model}: choose one of {', '.join(models.MODELS)}")
     _check_metrics_place(options)
     checkpoint.require_safetensors()
+    if options.out and not options.resume:
+        report.require_free(options.out, overwrite=options.overwrite)
     if options.threads is not None:
         threads.set_num_threads(options.threads)
-    return config, backends.get(options.backend)
+    backend = backends.get(options.backend)
+    if options.warm_start is None:
+        return config, backend, None
+    base = trained.load(options.warm_start, backend)
+    config = parse_settings(settings, base.config)
+    base.require_shape(config)
+    return config, backend, base
 
 
 def _source(options: Namespace) -> Source:
@@ -93,19 +110,12 @@ def _source(options: Namespace) -> Source:
     for name in ("data", "valid", "test"):
         given[name] = given[name] and os.path.abspath(given[name])
     declared = read_config(options.config).fields
-    return Source(**{**given, "join": [_join(text) for text in options.join], "declared": declared})
-
-
-def _join(text: str) -> tuple[str, str]:
-    file, colon, key = text.rpartition(":")
-    if not colon or not file or not key:
-        raise InputError(f"--join {text}: write FILE:KEY, for example --join movies.csv:movieId")
-    return os.path.abspath(file), key
+    return Source(**{**given, "join": [run_options.parse_join(text) for text in options.join], "declared": declared})
 
 
 def _with_join(model: TrainedModel, options: Namespace) -> TrainedModel:
     """The model, joining the files that --join names in place of training's."""
-    return model._replace(join=[_join(text) for text in options.join]) if options.join else model
+    return model._replace(join=[run_options.parse_join(text) for text in options.join]) if options.join else model
 
 
 def _check_metrics_place(options: Namespace) -> None:
@@ -126,18 +136,58 @@ def _say_notes(prepared: prepare.Prepared, config: TrainConfig) -> None:
     say(", ".join(f"{name} {len(part.rows):,} rows" for name, part in prepared.parts.items()))
 
 
-def _fit(model: TrainedModel, parts: dict[str, prepare.Part], folder: Path, watch: Stopwatch) -> training.Training:
+def _run(options: Namespace, prepared: prepare.Prepared) -> AbstractContextManager[Run]:
+    """The run's folder, a new one or the one to resume."""
+    labels = {name: [len(part.rows), zlib.crc32(part.labels)] for name, part in prepared.parts.items()}
+    mark = fingerprint(prepared.encoder.to_dict(), labels)
+    if options.resume:
+        return report.old_run(options.out, mark)
+    return report.new_run(options.out, f"{prepared.name}-{options.model}", run_options.to_keep(options), mark)
+
+
+def _show_finished(folder: Path) -> None:
+    """What the training printed at its end, and that it is over."""
+    if (folder / RECORD).is_file():
+        Run.open(folder).clean()
+    metrics = checkpoint.read_json(folder / checkpoint.METRICS)
+    say(f"the training in {folder} is finished")
+    print(report.score_line("test", metrics["test"]))
+    print(f"model saved in {folder}")
+
+
+def _start_model(
+    options: Namespace,
+    source: Source,
+    prepared: prepare.Prepared,
+    config: TrainConfig,
+    backend: Any,
+    base: TrainedModel | None,
+) -> tuple[TrainedModel, optim.Optimizer]:
+    """A fresh model with its optimizer, or ``base`` grown by the new values."""
+    if base is not None:
+        model = base.grown(prepared.encoder, config, options.seed)
+        return model, base.grown_optimizer(model, checkpoint.load_optimizer(options.warm_start))
+    model = trained.create(
+        options.model, prepared.encoder, config, backend, labels=prepared.parts["train"].labels,
+        label=prepared.label, task=options.task, id=options.id, seed=options.seed, columns=prepared.columns,
+        join=list(source.join),
+    )  # fmt: skip
+    return model, model.optimizer()
+
+
+def _fit(
+    model: TrainedModel, optimizer: optim.Optimizer, parts: dict[str, prepare.Part], run: Run, watch: Stopwatch
+) -> training.Training:
     config, part = model.config, parts["train"]
-    assert config.batch_size is not None and config.lr is not None
+    assert config.batch_size is not None
     drop = model.encoder.drop_to_unknown
     batches = Batches(part.encoded, part.rows, config.batch_size, model.seed, drop_to_unknown=drop)
-    optimizer = optim.build(
-        config.optimizer, model.model, lr=config.lr, embedding_l2=config.embedding_l2, rows=config.rows
-    )
-    with closing(EpochProgress(len(part.rows), watch.compile_line)) as progress:
+    if run.position is not None:
+        say(f"resumed in epoch {run.position['epoch']}, after {run.position['batch']} of {len(batches)} batches")
+    with closing(EpochProgress(len(part.rows), watch.compile_line)) as progress, Interrupts() as interrupts:
         return training.fit(
-            model.model, optimizer, batches, parts["valid"].in_order(), config,
-            task=model.task, snapshot_dir=folder, progress=progress, clock=watch.clock,
+            model.model, optimizer, batches, parts["valid"].in_order(), config, task=model.task, run=run,
+            progress=progress, clock=watch.clock, interrupted=lambda: interrupts.number,
         )  # fmt: skip
 
 

@@ -70,6 +70,14 @@ def optional(parser: Parser) -> Parser:
     return parse
 
 
+def class_weights(value: Any) -> Any:
+    """none, balanced, or two numbers of at least 0, for the classes 0 and 1: 1,3"""
+    if value in ("none", "balanced"):
+        return value
+    zero, one = value.split(",") if isinstance(value, str) else value
+    return real(0)(zero), real(0)(one)
+
+
 def setting(default: Any, parser: Parser) -> Any:
     """A field of TrainConfig that turns text (or a value) into its type or raises ValueError."""
     return field(default=default, metadata={"parse": parser})
@@ -80,6 +88,13 @@ class TrainConfig:
     """Hyper-parameters of a training; None means chosen from the data or the optimizer by ``resolved``.
 
     Values may be given as text, too. A value that is out of bounds or of the wrong type raises InputError.
+
+    lr_schedule, warmup    see ``schedule``; warmup counts steps
+    accumulate             batches per step of the optimizer
+    class_weight           what the weights of the training samples are multiplied with; binary tasks only
+    patience               evaluations without a better validation metric before training stops
+    evaluations_per_epoch  validations within an epoch, evenly spaced, the last one at its end
+    checkpoint_seconds     how often an epoch under way is checkpointed
     """
 
     dim: int = setting(16, integer(1))
@@ -90,12 +105,17 @@ class TrainConfig:
     optimizer: str = setting("adam", choice(*LEARNING_RATES))
     rows: str = setting("lazy", choice("lazy", "dense"))
     lr: float | None = setting(None, optional(real(0)))
-    lr_schedule: str = setting("plateau", choice("plateau", "none"))
+    lr_schedule: str = setting("plateau", choice("plateau", "none", "cosine", "linear"))
+    warmup: int = setting(0, integer(0))
     embedding_l2: float = setting(1e-5, real(0))
     clip_norm: float = setting(0.0, real(0))
     batch_size: int | None = setting(None, optional(integer(1)))
+    accumulate: int = setting(1, integer(1))
+    class_weight: str | tuple[float, float] = setting("none", class_weights)
     epochs: int = setting(100, integer(1))
     patience: int = setting(4, integer(1))
+    evaluations_per_epoch: int = setting(1, integer(1))
+    checkpoint_seconds: float = setting(60.0, real(0))
     min_count: int | None = setting(None, optional(integer(1)))
 
     def __post_init__(self) -> None:
@@ -105,6 +125,11 @@ class TrainConfig:
                 object.__setattr__(self, item.name, parse(value))
             except (ValueError, TypeError, OverflowError):
                 raise InputError(f"{item.name}={value}: give {parse.__doc__}") from None
+
+    def require_task(self, task: str) -> None:
+        """InputError when a setting makes no sense for the task."""
+        if self.class_weight != "none" and task != "binary":
+            raise InputError(f"class_weight={self.class_weight}: a {task} task has no classes; leave it out")
 
     def resolved(self, train_rows: int) -> TrainConfig:
         """The same with batch size, learning rate and min_count filled in, by training rows and optimizer."""
@@ -119,8 +144,11 @@ class TrainConfig:
         )
 
 
-def parse_settings(settings: Iterable[str]) -> TrainConfig:
-    """["dim=8", "hidden=64,32"] -> TrainConfig; a later setting of a key wins. Unknown keys raise InputError."""
+def parse_settings(settings: Iterable[str], base: TrainConfig | None = None) -> TrainConfig:
+    """["dim=8", "hidden=64,32"] -> TrainConfig; a later setting of a key wins. Unknown keys raise InputError.
+
+    base  what holds for keys that are not set; None: the defaults
+    """
     names = [item.name for item in fields(TrainConfig)]
     values = {}
     for text in settings:
@@ -132,4 +160,4 @@ def parse_settings(settings: Iterable[str]) -> TrainConfig:
             hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
             raise InputError(f"--set {text}: there is no setting {key}; {hint}")
         values[key] = value
-    return TrainConfig(**values)
+    return replace(base or TrainConfig(), **values)

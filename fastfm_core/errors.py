@@ -25,3 +25,14 @@ class StaleGradient(FastFMError, RuntimeError):
 
 class NonFiniteLoss(FastFMError, FloatingPointError):
     """The loss became NaN or infinite; the message names epoch and batch."""
+
+
+class Interrupted(FastFMError):
+    """A training stopped because it was told to; the message says how to go on.
+
+    number  of the signal that told it
+    """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number

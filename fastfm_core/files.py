@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """Yields a path to write to. It becomes ``path`` when the block ends well; when it fails, nothing is left behind.
 
     A link is followed, so that the file it points at is replaced. What is no regular file (a pipe, /dev/stdout) is
-    written to directly.
+    written to directly. Raises InputError naming the file when the disk is full or cannot be written to; the file that
+    was there before is untouched.
     """
     target = Path(os.path.realpath(path))
     require_place(path)
@@ -31,8 +32,28 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
+        _flush_folder(target.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}; free space or name another") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_matching(folder: str | Path, patterns: Iterable[str]) -> None:
+    """Removes the files of a folder whose names match one of the patterns."""
+    for pattern in patterns:
+        for path in Path(folder).glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes a rename in the folder outlast a power cut, where folders can be opened (not on Windows)."""
+    if hasattr(os, "O_DIRECTORY"):
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def require_place(path: str | Path) -> None:
@@ -47,6 +68,13 @@ def require_place(path: str | Path) -> None:
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
     """Writes strict JSON: a number that is undefined (NaN) or infinite becomes null."""
     text = json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json_lines(path: str | Path, records: Iterable[dict[str, Any]]) -> None:
+    """Writes strict JSON, a record a line."""
+    text = "".join(json.dumps(_plain(record), allow_nan=False) + "\n" for record in records)
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

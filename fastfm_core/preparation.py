@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastfm_core.data import Encoded, Encoder, Schema, cache, open_table, read_table
+from fastfm_core.data import Encoded, Encoder, Schema, cache, grow, open_table, read_table
 from fastfm_core.data.bundled import COUPON_LABEL
 from fastfm_core.data.columns import RowError, Table, join_rows, numbers, take, unknown_column
 from fastfm_core.data.encode import EncoderFit, default_min_count, sampled_rows
@@ -50,10 +50,12 @@ class OpenTable(NamedTuple):
 
 
 class Preparation:
-    """One source on its way into a cache entry; ``progress`` as for ``prepare``."""
+    """One source on its way into a cache entry; the arguments are those of ``prepare``."""
 
-    def __init__(self, source: Source, seed: int, min_count: int | None, progress: Any = None) -> None:
-        self.source, self.seed, self.min_count = source, seed, min_count
+    def __init__(
+        self, source: Source, seed: int, min_count: int | None = None, base: Encoder | None = None, progress: Any = None
+    ) -> None:
+        self.source, self.seed, self.min_count, self.base = source, seed, min_count, base
         self.progress = progress or (lambda name: nullcontext())
 
     def write(self, folder: Path) -> dict[str, Any]:
@@ -67,8 +69,7 @@ class Preparation:
         with naming(reader.path):
             rows = _split(source.split, data, [name for name in PARTS if name in files], self.seed)
             sample = self._sample(data, rows["train"])
-            typed = self._typed(sample, label, reader)
-            encoder = self._fit(data, typed.schema, rows["train"])
+            encoder, typed = self._encoder(data, sample, label, rows["train"])
         tables = {"data": self._encode(folder, "data", data, encoder)}
         notes = _reader_notes(reader)
         for name in [name for name in PARTS if name in files]:
@@ -78,7 +79,7 @@ class Preparation:
             rows[name] = np.arange(len(other.labels))
             notes += _reader_notes(other.reader)
         parts = {name: self._part(folder, name, tables, rows[name], encoder) for name in PARTS}
-        notes += [describe_label({label_column: sample[label_column]}, label, source.task), *typed.describe()]
+        notes += [describe_label({label_column: sample[label_column]}, label, source.task), *typed]
         notes += encoder.notes()
         notes += leak_warnings(cache.map_encoded(folder, "data", tables["data"]), rows["train"], encoder, source.task)
         notes += [] if source.split or "test" in files else list(map(_time_warning, time_columns(sample)[:1]))
@@ -114,6 +115,14 @@ class Preparation:
             if count >= GUESS_ROWS:
                 break
         return join_rows(tables)
+
+    def _encoder(self, data: OpenTable, sample: Table, label: str, train_rows: np.ndarray) -> tuple[Encoder, list[str]]:
+        """The encoder, and a line per column that says what it was taken for, or per field that has grown."""
+        if self.base is not None:
+            encoder = grow.extended(self.base, self._fit(data, self.base.schema, train_rows))
+            return encoder, grow.describe(self.base, encoder)
+        typed = self._typed(sample, label, data.reader)
+        return self._fit(data, typed.schema, train_rows), typed.describe()
 
     def _typed(self, sample: Table, label: str, reader: Reader) -> TypedColumns:
         source = self.source

@@ -57,19 +57,22 @@ class Prepared(NamedTuple):
     cached: bool
 
 
-def prepare(source: Source, *, seed: int, min_count: int | None = None, progress: Any = None) -> Prepared:
+def prepare(
+    source: Source, *, seed: int, min_count: int | None = None, base: Encoder | None = None, progress: Any = None
+) -> Prepared:
     """Reads, splits, types, fits and encodes, or finds all that in the cache.
 
     The parts that no file gives are cut from DATA, 7 : 1 : 2, stratified unless ``split`` says otherwise.
 
+    base      an encoder to extend by DATA's values, instead of one that is fitted on DATA alone
     progress  called with a pass's name, gives the context in which ``each_piece`` reports; None: silent
     """
-    key = _key(source, seed, min_count)
+    key = _key(source, seed, min_count, base)
     entry = cache.find_entry(key)
     cached = entry is not None
     if entry is None:
         with cache.new_entry(key) as (folder, manifest):
-            manifest |= Preparation(source, seed, min_count, progress).write(folder)
+            manifest |= Preparation(source, seed, min_count, base, progress).write(folder)
         entry = cache.find_entry(key)
     if entry is None:
         raise InputError(f"{cache.tables_folder()}: an encoded table vanished while it was made; run again")
@@ -86,7 +89,7 @@ def _part(folder: Path, name: str, manifest: dict[str, Any]) -> Part:
     return Part(encoded, rows, about["unseen_id_share"])
 
 
-def _key(source: Source, seed: int, min_count: int | None) -> str:
+def _key(source: Source, seed: int, min_count: int | None, base: Encoder | None) -> str:
     """Names everything that decides the encoded tables: contents, options, and this package's code."""
     files = [*source.files.values(), *(Path(file) for file, _ in source.join)]
     contents = []
@@ -102,7 +105,8 @@ def _key(source: Source, seed: int, min_count: int | None) -> str:
         if name not in ("data", "valid", "test", "join", "declared")
     }
     joins = [key for _, key in source.join]
-    content = [contents, list(source.files), options, joins, declared, seed, min_count, _code()]
+    extended = base.to_dict() if base else None
+    content = [contents, list(source.files), options, joins, declared, extended, seed, min_count, _code()]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

@@ -17,7 +17,7 @@ def say(line: str) -> None:
 class EpochProgress:
     """Shows epochs of ``rows`` training rows: a tqdm bar while one runs, if the stream is a terminal, then its line.
 
-    remark  asked once, after the first epoch, for a line to show before the epoch's own; None: nothing to say
+    remark  asked once, at the first evaluation, for a line to show before its own; None: nothing to say
     """
 
     def __init__(
@@ -25,12 +25,15 @@ class EpochProgress:
     ) -> None:
         self.rows, self.remark, self.stream = rows, remark, stream or sys.stderr
         self.bar: Any = None
+        self.remarked = False
 
-    def start(self, epoch: int) -> None:
+    def start(self, epoch: int, done: float = 0.0) -> None:
+        """``done`` is the share of the epoch that was trained before."""
         if self.stream.isatty():
             self.bar = _tqdm()(
-                total=self.rows, desc=f"epoch {epoch}", unit=" rows", unit_scale=True, leave=False, file=self.stream
-            )
+                total=self.rows, initial=round(done * self.rows), desc=f"epoch {epoch}", unit=" rows",
+                unit_scale=True, leave=False, file=self.stream,
+            )  # fmt: skip
 
     def step(self, rows: int, loss: float) -> None:
         if self.bar is not None:
@@ -39,7 +42,8 @@ class EpochProgress:
 
     def end(self, record: dict[str, Any]) -> None:
         self.close()
-        remark = self.remark() if record["epoch"] == 1 else None
+        remark = None if self.remarked else self.remark()
+        self.remarked = True
         for line in filter(None, (remark, epoch_line(record))):
             print(line, file=self.stream, flush=True)
 
@@ -78,11 +82,12 @@ class PassProgress:
 
 
 def epoch_line(record: dict[str, Any]) -> str:
-    """The closing line of an epoch."""
-    valid = record["valid"]
+    """The closing line of an epoch, or of the part of one that ends with an evaluation."""
+    valid, position = record["valid"], record["position"]
     name, value = ("AUC", valid["auc"]) if "auc" in valid else ("RMSE", valid["rmse"])
+    where = f"{position:>3.5g}" if position == int(position) else f"{position:>6.5g}"
     return (
-        f"epoch {record['epoch']:>3}  {thousands(record['rows_per_second']):>5} rows/s  loss {record['train_loss']:.4f}"
+        f"epoch {where}  {thousands(record['rows_per_second']):>5} rows/s  loss {record['train_loss']:.4f}"
         f"  validation {name} {value:.4f}  lr {record['lr']:.3g}"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 from fastfm_core import checkpoint
 from fastfm_core.backends import Backend
 from fastfm_core.errors import InputError
+from fastfm_core.run import Run, unfinished
 from fastfm_core.train import Training
 from fastfm_core.trained import TrainedModel
 
@@ -62,14 +64,14 @@ def train_metrics(
     model: TrainedModel, backend: Backend, watch: Stopwatch, training: Training, scores: dict[str, Any]
 ) -> dict[str, Any]:
     """The metrics file of a training; ``scores`` has the parts' metrics by name."""
-    rows = scores["train"]["rows"] * len(training.history)
+    rows = sum(record["rows"] for record in training.history)
     seconds = sum(record["seconds"] for record in training.history)
     return {
         "model": model.name,
         "backend": backend.name,
         "seed": model.seed,
         "parameters": model.parameters,
-        "epochs": len(training.history),
+        "epochs": training.history[-1]["epoch"],
         "best_epoch": training.best_epoch,
         "seconds": watch.seconds,
         "rows_per_second": rows / seconds,
@@ -105,35 +107,65 @@ def peak_memory_mb() -> float | None:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
-def score_line(part: str, measured: Mapping[str, float]) -> str:
+def score_line(part: str, measured: Mapping[str, Any]) -> str:
     """The closing line: 'test AUC 0.8123 ± 0.0091, log-loss 0.5321 (2,537 rows)'."""
     if "rmse" in measured:
         scores = f"RMSE {measured['rmse']:.4f}, MAE {measured['mae']:.4f}"
-    elif math.isnan(measured["auc"]):
+    elif measured["auc"] is None or math.isnan(measured["auc"]):
         scores = f"AUC undefined (one class only), log-loss {measured['logloss']:.4f}"
     else:
         scores = f"AUC {measured['auc']:.4f} ± {measured['auc_se']:.4f}, log-loss {measured['logloss']:.4f}"
     return f"{part} {scores} ({measured['rows']:,} rows)"
 
 
-@contextmanager
-def run_folder(out: str | Path | None, stem: str, *, overwrite: bool = False) -> Iterator[Path]:
-    """Makes the run's folder, ``out`` or the next free runs/<stem>-<n>; when the block fails, it is removed if empty.
+def require_free(out: str | Path, *, overwrite: bool) -> None:
+    """InputError when the folder holds a model or a training that can be resumed, and ``overwrite`` is not set."""
+    if not overwrite and unfinished(out):
+        raise InputError(f"{out}: holds an unfinished training; add --resume to go on with it, or --overwrite")
+    if not overwrite and checkpoint.holds_model(out):
+        raise InputError(f"{out}: already holds a model; name another --out, or add --overwrite to replace it")
 
-    Raises InputError when ``out`` already holds a model and ``overwrite`` is not set.
-    """
+
+@contextmanager
+def new_run(out: str | Path | None, stem: str, options: Mapping[str, Any], fingerprint: str) -> Iterator[Run]:
+    """Starts a run in ``out`` or the next free runs/<stem>-<n>. If the block fails, it is kept if it can be resumed."""
     folder = Path(out) if out else _next_free(Path("runs"), stem)
-    if checkpoint.holds_model(folder) and not overwrite:
-        raise InputError(f"{folder}: already holds a model; name another --out, or add --overwrite to replace it")
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
+    run = None
     try:
-        yield folder
+        run = Run.start(folder, options, fingerprint)
+        with resumable(run):
+            yield run
     except BaseException:
-        with suppress(OSError):
-            for path in missing:
-                path.rmdir()
+        if run is None or (run.position is None and not run.finished):
+            with suppress(OSError):
+                if run is not None:
+                    run.forget()
+                for path in missing:
+                    path.rmdir()
         raise
+
+
+@contextmanager
+def resumable(run: Run) -> Iterator[Run]:
+    """Says how to go on when Ctrl-C stops the block at once and there is a checkpoint."""
+    try:
+        yield run
+    except KeyboardInterrupt:
+        if run.position is None:
+            raise
+        raise run.interrupted(signal.SIGINT) from None
+
+
+@contextmanager
+def old_run(folder: str | Path, fingerprint: str) -> Iterator[Run]:
+    """Opens the run in ``folder`` to go on with it. InputError when the data are other ones."""
+    run = Run.open(folder)
+    run.require_data(fingerprint)
+    run.clean()
+    with resumable(run):
+        yield run
 
 
 def _next_free(parent: Path, stem: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -92,7 +92,7 @@ def _open(model: TrainedModel, path: str | Path) -> Reader:
     return open_source(path, model.join, model.columns, parse_expression_column(model.label, model.columns))
 
 
-def parse_expression_column(label: str, columns: list[str]) -> str:
+def parse_expression_column(label: str, columns: Sequence[str]) -> str:
     """The label's column among the training file's; the label itself where a joined table had it."""
     try:
         return parse_expression(label, columns).column

@@ -1,34 +1,41 @@
-"""Training: epochs of steps, validation after each, early stopping, the best weights restored.
+"""Training: epochs of steps, validations, early stopping, checkpoints to resume from, the best weights restored.
 
-One step is forward, loss, backward, (clipped) update. ``EarlyStopping`` judges the epochs by the validation metric:
-the AUC for task="binary", the RMSE for task="regression". Clipping multiplies the whole gradient by
-min(1, clip_norm / |g|), with |g| the norm over all parameters: Pascanu et al., ICML 2013.
+One step is forward, loss, backward, (clipped) update. ``EarlyStopping`` judges evaluations by the validation metric:
+AUC for task="binary", RMSE for task="regression". Clipping multiplies the whole gradient by min(1, clip_norm / |g|),
+with |g| the norm over all parameters: Pascanu et al., ICML 2013.
+
+Batches, dropout and learning rates are named by seed and position, so a training that goes on from a checkpoint makes
+the bits of one that was never interrupted.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fastfm_core import checkpoint, metrics, ops, optim
+from fastfm_core import metrics, ops, optim, weighting
 from fastfm_core.config import TrainConfig
 from fastfm_core.contract import Batch
 from fastfm_core.errors import InputError, NonFiniteLoss
+from fastfm_core.run import Run
+from fastfm_core.schedule import EarlyStopping, rate_factor
 
-PLATEAU_FACTOR = 0.1
 Record = dict[str, Any]
 
 
 class Progress(Protocol):
-    """Who is told how the training goes."""
+    """Who is told how the training goes; ``done`` is the share of the epoch that was trained before."""
 
-    def start(self, epoch: int) -> None: ...
+    def start(self, epoch: int, done: float) -> None: ...
     def step(self, rows: int, loss: float) -> None: ...
     def end(self, record: Record) -> None: ...
 
@@ -36,7 +43,7 @@ class Progress(Protocol):
 class Silent:
     """Progress that shows nothing."""
 
-    def start(self, epoch: int) -> None: ...
+    def start(self, epoch: int, done: float) -> None: ...
     def step(self, rows: int, loss: float) -> None: ...
     def end(self, record: Record) -> None: ...
 
@@ -44,45 +51,14 @@ class Silent:
 class Training(NamedTuple):
     """What ``fit`` returns.
 
-    history     one dict per epoch: epoch, train_loss (mean over its rows, dropout on, weights moving), lr, seconds and
-                rows_per_second (of its steps), valid (metrics of the validation part)
-    best_epoch  the epoch, counted from 1, whose weights the model now has
+    history     one dict per evaluation: epoch (counted from 1), position (epochs done, 2.5 is the middle of the third),
+                rows and train_loss (mean over them, dropout on, weights moving) since the evaluation before, lr (of the
+                last step), rows_per_second and seconds (of the steps), valid (metrics of the validation part)
+    best_epoch  the epoch, counted from 1, from which the weights are that the model now has
     """
 
     history: list[Record]
     best_epoch: int
-
-
-class EarlyStopping:
-    """Judges epochs by a score, higher is better.
-
-    ``patience`` epochs in a row without a better score end the training. With lr_schedule="plateau" the learning rate
-    is multiplied by PLATEAU_FACTOR when half of them (rounded up) have passed. One bad epoch says little: the
-    scores of an FM on few rows are noisy while it learns slowly, and a lower rate would end it early.
-    """
-
-    def __init__(self, patience: int, lr_schedule: str = "plateau") -> None:
-        self.patience, self.lr_schedule = patience, lr_schedule
-        self.best, self.best_epoch, self.misses = -math.inf, 0, 0
-
-    def improved(self, score: float, epoch: int) -> bool:
-        """Takes the epoch's score; True when it is the best so far."""
-        if score > self.best:
-            self.best, self.best_epoch, self.misses = score, epoch, 0
-            return True
-        self.misses += 1
-        return False
-
-    @property
-    def stop(self) -> bool:
-        return self.misses >= self.patience
-
-    @property
-    def lr_factor(self) -> float:
-        """What to multiply the learning rate with before the next epoch."""
-        wait = (self.patience + 1) // 2
-        due = self.lr_schedule == "plateau" and self.misses and self.misses % wait == 0
-        return PLATEAU_FACTOR if due else 1.0
 
 
 def fit(
@@ -92,64 +68,195 @@ def fit(
     valid_batches: Any,
     config: TrainConfig,
     *,
-    snapshot_dir: str | Path,
+    snapshot_dir: str | Path | None = None,
+    run: Run | None = None,
     task: str = "binary",
     progress: Progress | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    interrupted: Callable[[], int] = lambda: 0,
 ) -> Training:
-    """Trains in place and leaves the model with the weights of its best epoch.
+    """Trains in place and leaves model and optimizer as they were at the best evaluation.
 
-    train_batches, valid_batches  have ``epoch(number)``, which yields ``Batch``es with labels
-    snapshot_dir                  an existing folder; the best weights rest there while training goes on
+    train_batches, valid_batches  have ``epoch(number, start)``, which yields ``Batch``es with labels, and a length
+    snapshot_dir                  an existing folder for the best weights while training goes on; None: a temporary one
+    run                           goes on from its latest checkpoint, if it has one, and makes checkpoints there; None:
+                                  what was trained is lost when it breaks off
     clock                         seconds; the history's times are read from it
+    interrupted                   asked after each step: a signal's number stops the training, 0 lets it go on
 
-    Raises NonFiniteLoss naming epoch and batch, InputError when the validation labels are all the same.
+    Raises NonFiniteLoss naming epoch and batch, InputError when the validation labels are all the same, Interrupted
+    after a checkpoint when it was told to stop.
     """
-    progress = progress or Silent()
-    steps = itertools.count(1)
-    stopping = EarlyStopping(config.patience, config.lr_schedule)
-    history: list[Record] = []
-    with _Snapshot(snapshot_dir) as snapshot:
-        for epoch in range(1, config.epochs + 1):
-            progress.start(epoch)
-            model.train()
-            started, rows, loss_sum = clock(), 0, 0.0
-            for number, batch in enumerate(train_batches.epoch(epoch), 1):
-                loss = train_step(model, optimizer, batch, task=task, step=next(steps), clip_norm=config.clip_norm)
-                if not math.isfinite(loss):
-                    raise NonFiniteLoss(f"epoch {epoch}, batch {number}: the loss is {loss}; lower lr or set clip_norm")
-                rows, loss_sum = rows + batch.entries.samples, loss_sum + loss * batch.entries.samples
-                progress.step(batch.entries.samples, loss)
-            record: Record = {"epoch": epoch, "train_loss": loss_sum / rows, "lr": optimizer.lr}
-            record |= speed(rows, clock() - started)
-            record["valid"] = evaluate(model, valid_batches, task)
-            history.append(record)
-            progress.end(record)
-            if stopping.improved(selection_score(record["valid"]), epoch):
-                snapshot.take(model)
-            if stopping.stop:
-                break
-            optimizer.lr *= stopping.lr_factor
-        snapshot.restore(model)
-    return Training(history, stopping.best_epoch)
+    config.require_task(task)
+    with _run_or_temporary(run, snapshot_dir) as run:
+        loop = _Loop(model, optimizer, train_batches, valid_batches, config, task, run, progress or Silent(), clock)
+        while not loop.finished:
+            loop.epoch(interrupted)
+        _load(model, optimizer, run.best())
+    return Training(loop.position.history, loop.stopping.best_epoch)
 
 
-def train_step(model: Any, optimizer: Any, batch: Batch, *, task: str, step: int, clip_norm: float = 0.0) -> float:
-    """One update on one batch; returns the loss before it. A loss that is not finite updates nothing.
+@contextmanager
+def _run_or_temporary(run: Run | None, folder: str | Path | None) -> Iterator[Run]:
+    if run is not None:
+        yield run
+        return
+    with tempfile.TemporaryDirectory(prefix=".fit-", dir=folder) as temporary:
+        yield Run.start(temporary, {})
 
-    step  counted from 1, names the dropout draw;  clip_norm  the largest gradient norm, 0: no clipping
+
+@dataclass
+class _Position:
+    """Where a training stands, in JSON values.
+
+    epoch, batch             the epoch under way, from 1, and how many of its batches are done
+    lr                       the plateau's learning rate
+    rows, loss_sum, seconds  since the last evaluation
     """
-    if batch.labels is None:
-        raise InputError("the batch has no labels to learn from; give the encoder labels, too")
+
+    lr: float
+    epoch: int = 1
+    batch: int = 0
+    rows: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    history: list[Record] = field(default_factory=list)
+
+
+class _Loop:
+    """A training under way; ``epoch`` runs the rest of the current epoch."""
+
+    def __init__(
+        self, model: Any, optimizer: Any, train_batches: Any, valid_batches: Any, config: TrainConfig, task: str,
+        run: Run, progress: Progress, clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.model, self.optimizer, self.config, self.task = model, optimizer, config, task
+        self.train_batches, self.valid_batches = train_batches, valid_batches
+        self.run, self.progress, self.clock = run, progress, clock
+        self.stopping = EarlyStopping(config.patience, config.lr_schedule)
+        self.position = _Position(optimizer.lr)
+        self.class_weights = weighting.class_weights(config.class_weight, train_batches)
+        self.batches = len(train_batches)
+        self.steps = -(-self.batches // config.accumulate)  # of an epoch
+        parts = config.evaluations_per_epoch
+        ends = (-(-self.steps * part // parts) * config.accumulate for part in range(1, parts + 1))
+        self.evaluations = {min(end, self.batches) for end in ends}  # batches done by then
+        if run.position is not None:
+            self._resume(run.position)
+
+    @property
+    def finished(self) -> bool:
+        return self.stopping.stop or self.position.epoch > self.config.epochs
+
+    def epoch(self, interrupted: Callable[[], int]) -> None:
+        """Steps, evaluations and checkpoints up to the end of the epoch, or of the training."""
+        batches = iter(self.train_batches.epoch(self.position.epoch, self.position.batch))
+        self._begin()
+        while group := list(itertools.islice(batches, self.config.accumulate)):
+            self._step(group)
+            evaluated = self.position.batch in self.evaluations
+            if evaluated:
+                self._evaluate()
+            number = interrupted()
+            if not evaluated and (number or self.clock() - self.saved >= self.config.checkpoint_seconds):
+                self._save(best=False)
+            if self.finished:
+                return
+            if number:
+                raise self.run.interrupted(number)
+
+    def _begin(self) -> None:
+        self.progress.start(self.position.epoch, self.position.batch / self.batches)
+        self.model.train()
+        self.lap = self.saved = self.clock()
+
+    def _step(self, group: list[Batch]) -> None:
+        position, config = self.position, self.config
+        first = (position.epoch - 1) * self.batches + position.batch + 1
+        step = (position.epoch - 1) * self.steps + position.batch // config.accumulate + 1
+        self.optimizer.lr = position.lr * rate_factor(config, step, config.epochs * self.steps)
+        group = [weighting.by_class(batch, self.class_weights) for batch in group]
+        loss = train_step(self.model, self.optimizer, *group, task=self.task, step=first, clip_norm=config.clip_norm)
+        if not math.isfinite(loss):
+            where = f"epoch {position.epoch}, batch {position.batch + 1}"
+            raise NonFiniteLoss(f"{where}: the loss is {loss}; lower lr or set clip_norm")
+        rows = sum(batch.entries.samples for batch in group)
+        position.batch += len(group)
+        position.rows, position.loss_sum = position.rows + rows, position.loss_sum + loss * rows
+        self.progress.step(rows, loss)
+
+    def _evaluate(self) -> None:
+        self._measure()
+        position = self.position
+        record: Record = {"epoch": position.epoch, "position": position.epoch - 1 + position.batch / self.batches}
+        record |= {"rows": position.rows, "train_loss": position.loss_sum / position.rows, "lr": self.optimizer.lr}
+        record |= _speed(position.rows, position.seconds)
+        record["valid"] = evaluate(self.model, self.valid_batches, self.task)
+        position.history.append(record)
+        self.progress.end(record)
+        improved = self.stopping.improved(selection_score(record["valid"]), position.epoch)
+        position.rows, position.loss_sum, position.seconds = 0, 0.0, 0.0
+        position.lr *= self.stopping.lr_factor
+        if position.batch == self.batches:
+            position.epoch, position.batch = position.epoch + 1, 0
+        self._save(best=improved)
+        self.run.write_history()
+        if position.batch and not self.finished:
+            self._begin()
+
+    def _measure(self) -> None:
+        """Adds the time since the last measurement to the steps' seconds."""
+        now = self.clock()
+        self.position.seconds, self.lap = self.position.seconds + now - self.lap, now
+
+    def _save(self, *, best: bool) -> None:
+        position, stopping = self.position, self.stopping
+        if position.rows:
+            self._measure()
+        arrays = {f"model/{name}": array for name, array in self.model.state_dict().items()}
+        arrays |= {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
+        judged = {"best": stopping.best, "best_epoch": stopping.best_epoch, "misses": stopping.misses}
+        self.run.save(f"{position.epoch}-{position.batch}", arrays, asdict(position) | {"stopping": judged}, best=best)
+        self.lap = self.saved = self.clock()
+
+    def _resume(self, saved: Record) -> None:
+        judged = saved["stopping"]
+        self.stopping.best = -math.inf if judged["best"] is None else judged["best"]
+        self.stopping.best_epoch, self.stopping.misses = judged["best_epoch"], judged["misses"]
+        self.position = _Position(**{name: value for name, value in saved.items() if name != "stopping"})
+        _load(self.model, self.optimizer, self.run.latest())
+        self.run.write_history()
+
+
+def _load(model: Any, optimizer: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Puts the arrays of a checkpoint into model and optimizer."""
+    for prefix, target in (("model/", model), ("optimizer/", optimizer)):
+        own = {name: array for name, array in arrays.items() if name.startswith(prefix)}
+        target.load_state_dict({name.removeprefix(prefix): array for name, array in own.items()})
+
+
+def train_step(model: Any, optimizer: Any, *batches: Batch, task: str, step: int, clip_norm: float = 0.0) -> float:
+    """One update on one batch, or on several as if they were one; returns the loss before it.
+
+    A loss that is not finite updates nothing. Batch norm takes its statistics from each batch alone.
+
+    step       number of the (first) batch, counted from 1: it names the dropout draw, the next batch's is one higher
+    clip_norm  the largest gradient norm, 0: no clipping
+    """
     loss_function = ops.mse if task == "regression" else ops.bce_with_logits
-    model.begin_step(step)
     optimizer.zero_grad()
-    loss = loss_function(model(batch), batch.labels, batch.weights)
-    value = float(loss.item())
-    if math.isfinite(value):
-        loss.backward()
-        optimizer.step(grad_scale=_clip_scale(model, clip_norm))
-    return value
+    total = 0.0
+    for number, (batch, share) in enumerate(zip(batches, weighting.shares(batches), strict=True), step):
+        if batch.labels is None:
+            raise InputError("the batch has no labels to learn from; give the encoder labels, too")
+        model.begin_step(number)
+        loss = loss_function(model(batch), batch.labels, batch.weights)
+        total += share * float(loss.item())
+        if not math.isfinite(total):
+            return total
+        loss.backward(np.asarray(share))
+    optimizer.step(grad_scale=_clip_scale(model, clip_norm))
+    return total
 
 
 def predict(model: Any, batches: Any, task: str = "binary") -> np.ndarray:
@@ -182,7 +289,7 @@ def selection_score(measured: dict[str, float]) -> float:
     return score
 
 
-def speed(rows: int, seconds: float) -> dict[str, float]:
+def _speed(rows: int, seconds: float) -> dict[str, float]:
     return {"rows_per_second": rows / max(seconds, 1e-9), "seconds": seconds}
 
 
@@ -191,22 +298,3 @@ def _clip_scale(model: Any, clip_norm: float) -> float:
         return 1.0
     norm = optim.gradient_norm(model.parameters())
     return min(1.0, clip_norm / norm) if norm else 1.0
-
-
-class _Snapshot:
-    """The best weights so far, in a file that is gone when the block is left, whichever way."""
-
-    def __init__(self, folder: str | Path) -> None:
-        self.path = Path(folder) / ".best.safetensors"
-
-    def __enter__(self) -> _Snapshot:
-        return self
-
-    def take(self, model: Any) -> None:
-        checkpoint.write_weights(self.path, model.state_dict())
-
-    def restore(self, model: Any) -> None:
-        model.load_state_dict(checkpoint.read_weights(self.path))
-
-    def __exit__(self, *_: object) -> None:
-        self.path.unlink(missing_ok=True)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastfm_core import backends, checkpoint, models, train
+from fastfm_core import backends, checkpoint, models, optim, train
 from fastfm_core.config import TrainConfig
 from fastfm_core.data import Batches, Encoder
 from fastfm_core.data.columns import Table
+from fastfm_core.data.grow import moved_rows
 from fastfm_core.data.labels import Task
 from fastfm_core.errors import InputError
 from fastfm_core.prepare import EVALUATION_BATCH
 
 KNOWN = ("name", "label", "task", "id", "seed", "columns", "join")
+SHAPING = ("dim", "hidden", "batch_norm", "optimizer")  # settings that decide what is saved
 
 
 class TrainedModel(NamedTuple):
@@ -39,8 +41,8 @@ class TrainedModel(NamedTuple):
     task: Task
     id: str | None
     seed: int
-    columns: list[str]
-    join: list[tuple[str, str]]
+    columns: Sequence[str]
+    join: Sequence[tuple[str, str]]
 
     @property
     def parameters(self) -> int:
@@ -52,11 +54,56 @@ class TrainedModel(NamedTuple):
         batches = Batches(self.encoder.transform(columns), None, EVALUATION_BATCH, shuffle=False)
         return train.predict(self.model, batches, self.task)
 
-    def save(self, folder: str | Path, metrics: Mapping[str, Any]) -> None:
-        """Writes the checkpoint's folder."""
+    def optimizer(self) -> optim.Optimizer:
+        """A fresh optimizer of its parameters, as the settings say."""
+        config = self.config
+        assert config.lr is not None
+        return optim.build(
+            config.optimizer, self.model, lr=config.lr, embedding_l2=config.embedding_l2, rows=config.rows
+        )
+
+    def grown(self, encoder: Encoder, config: TrainConfig, seed: int) -> TrainedModel:
+        """The model for an encoder that was extended from its own (``data.grow``): old values keep their weights, new
+        ones start as in a fresh model of this seed.
+
+        config  its settings, all resolved
+        """
+        self.require_shape(config)
+        model = _build(self.name, encoder, config, self.model.backend, seed)
+        model.load_state_dict(self._placed(encoder, model.state_dict(), self.model.state_dict()))
+        return self._replace(model=model, encoder=encoder, config=config, seed=seed)
+
+    def require_shape(self, config: TrainConfig) -> None:
+        """InputError when a setting would change the shape of the model or of its optimizer's state."""
+        for name in SHAPING:
+            if (given := getattr(config, name)) != (kept := getattr(self.config, name)):
+                raise InputError(f"{name}={given}: the model to start from has {kept}; leave it out")
+
+    def grown_optimizer(self, grown: TrainedModel, state: Mapping[str, np.ndarray]) -> optim.Optimizer:
+        """The optimizer of a model ``grown`` from this one, with this one's saved optimizer state for the old rows."""
+        optimizer = grown.optimizer()
+        optimizer.load_state_dict(self._placed(grown.encoder, optimizer.state_dict(), state))
+        return optimizer
+
+    def _placed(
+        self, encoder: Encoder, own: Mapping[str, np.ndarray], saved: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """The saved arrays, those of tables (and of their optimizer's state) with ``own`` new rows between theirs."""
+        rows, tables = moved_rows(self.encoder, encoder), optim.tables_of(self.model)
+        placed = dict(saved)
+        for name in saved:
+            if name.partition("/")[0] in tables:
+                placed[name] = own[name].copy()
+                placed[name][rows] = saved[name]
+        return placed
+
+    def save(
+        self, folder: str | Path, metrics: Mapping[str, Any], optimizer: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Writes the checkpoint's folder; with the optimizer's state, training can go on from it later."""
         description = {name: getattr(self, name) for name in KNOWN}
         description |= {"config": asdict(self.config), "encoder": self.encoder.to_dict()}
-        checkpoint.save(folder, self.model.state_dict(), description, metrics)
+        checkpoint.save(folder, self.model.state_dict(), description, metrics, optimizer)
 
 
 def load(folder: str | Path, backend: Any = None) -> TrainedModel:
@@ -84,8 +131,8 @@ def create(
     task: Task,
     id: str | None,
     seed: int,
-    columns: list[str],
-    join: list[tuple[str, str]],
+    columns: Sequence[str] = (),
+    join: Sequence[tuple[str, str]] = (),
 ) -> TrainedModel:
     """A fresh model whose output starts at the mean of the training labels [k] (its logit, for 0/1 labels)."""
     mean = float(np.mean(labels, dtype=np.float64))

@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from fastfm_core import metrics
 from fastfm_core.config import TrainConfig
 from fastfm_core.contract import Batch
-from fastfm_core.train import EarlyStopping
+from fastfm_core.schedule import EarlyStopping
 from twin.torch_model import TorchFM
 
 Inputs = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]

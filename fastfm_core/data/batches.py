@@ -1,5 +1,9 @@
 """Batches of an encoded table, in an order that (seed, epoch) alone decides.
 
+Up to WINDOW rows are shuffled as a whole. More than that are shuffled in blocks, so that a table larger than memory is
+read in pieces: blocks of BLOCK consecutive rows change places, then the rows within each window of WINDOW / BLOCK
+blocks do. Only the row numbers of one window are held at a time.
+
 In training a small share of the ids is replaced by their field's unknown row, so that the row is trained although no
 rare training value feeds it. Which ones depends on (seed, epoch, batch) alone: resume and threads change nothing.
 """
@@ -16,11 +20,13 @@ from fastfm_core.errors import InputError
 from fastfm_core.random import generator
 
 SHUFFLE_STREAM, UNKNOWN_STREAM = 1, 2
+WINDOW, BLOCK = 2**18, 1024
 
 
 class Batches:
     """The samples ``rows`` of an encoded table, cut into batches; the last one may be smaller.
 
+    encoded          its arrays may be memory-mapped; a batch's arrays are ordinary ones
     rows             [k] sample numbers, None: all
     shuffle          a new order every epoch; False: as given
     drop_to_unknown  [F] bool, fields whose ids are dropped with probability ``unknown_rate``; None: no field
@@ -54,16 +60,49 @@ class Batches:
         """Batches per epoch."""
         return -(-len(self.rows) // self.batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of one epoch, each sample once."""
-        order = self.rows
-        if self.shuffle:
-            order = generator(self.seed, epoch, 0, SHUFFLE_STREAM).permutation(self.rows)
-        for number, start in enumerate(range(0, len(order), self.batch_size)):
-            batch = self.encoded.take(order[start : start + self.batch_size])
+    @property
+    def labels(self) -> np.ndarray:
+        """[k] float32, in the order of ``rows``. InputError when the table has none."""
+        if self.encoded.labels is None:
+            raise InputError("the batches have no labels to learn from; give the encoder labels, too")
+        return self.encoded.labels[self.rows]
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, each sample once, from batch number ``start`` (the first is 0) on."""
+        for number, rows in enumerate(self._cut(self._windows(epoch, start * self.batch_size)), start):
+            batch = self.encoded.take(rows)
             if self._drops:
                 self._drop_ids_(batch.entries, epoch, number)
             yield batch
+
+    def _cut(self, windows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """Row numbers in pieces of any size -> in pieces of the batch size."""
+        left = self.rows[:0]
+        for window in windows:
+            left = np.concatenate([left, window])
+            whole = len(left) - len(left) % self.batch_size
+            for begin in range(0, whole, self.batch_size):
+                yield left[begin : begin + self.batch_size]
+            left = left[whole:]
+        if len(left):
+            yield left
+
+    def _windows(self, epoch: int, skip: int) -> Iterator[np.ndarray]:
+        """The row numbers of one epoch in its order, without the first ``skip``; windows before them are not drawn."""
+        count = len(self.rows)
+        if not self.shuffle:
+            yield self.rows[skip:]
+        elif count <= WINDOW:
+            yield generator(self.seed, epoch, 0, SHUFFLE_STREAM).permutation(self.rows)[skip:]
+        else:
+            blocks = generator(self.seed, epoch, 0, SHUFFLE_STREAM).permutation(-(-count // BLOCK))
+            for window, chosen in enumerate(np.split(blocks, range(WINDOW // BLOCK, len(blocks), WINDOW // BLOCK)), 1):
+                positions = (chosen[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
+                positions = positions[positions < count]  # the last block may be smaller
+                if skip < len(positions):
+                    drawn = generator(self.seed, epoch, window, SHUFFLE_STREAM).permutation(positions)
+                    yield self.rows[drawn[skip:]]
+                skip = max(skip - len(positions), 0)
 
     def _drop_ids_(self, entries: Entries, epoch: int, number: int) -> None:
         """Replaces ids in place: a binomial number of distinct positions, those of other fields left as they are."""

@@ -68,7 +68,7 @@ def map_array(path: Path, shape: list[int], dtype: str) -> np.ndarray:
         raise InputError(f"{path} is cut or missing: remove the folder {path.parent}, it will be made again")
     if not expected:
         return np.empty(shape, dtype)
-    return np.asarray(np.memmap(path, dtype, mode="r", shape=tuple(shape)))
+    return np.memmap(path, dtype, mode="r", shape=tuple(shape))
 
 
 def _arrays(piece: Encoded, entries: int, first: bool) -> dict[str, np.ndarray]:

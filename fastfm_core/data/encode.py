@@ -58,7 +58,8 @@ class Encoder:
     """A fitted schema.
 
     rows             V, rows of the arena
-    fields           F, embedding fields; field_names [F] names them in order, bases [F] int64 are their first rows
+    fields           F, embedding fields; field_names [F] names them in order, bases [F] int64 are their first rows,
+                     sizes [F] int64 how many rows they have
     dense            I, raw numbers; dense_names [I]
     zero_rows        [k] int64: rows no training value reached as such (unknown rows; missing rows where training has
                      nothing missing). They start at 0, so that they never score from noise.
@@ -76,6 +77,7 @@ class Encoder:
         self._fields = [codec for codec in codecs if codec.rows]
         self.field_names = [codec.field.name for codec in self._fields]
         self.dense_names = [codec.field.name for codec in codecs if "raw" in codec.field.use]
+        self.sizes = np.array([codec.rows for codec in self._fields], np.int64)
         self.bases, self.rows = self._ranges()
         owners = list(zip(self._fields, self.bases.tolist(), strict=True))
         untrained = [base + row for codec, base in owners for row in codec.untrained_rows]

@@ -48,6 +48,9 @@ class Encoded:
     checked: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("ids", "offsets", "values", "dense", "labels", "weights"):
+            if isinstance(array := getattr(self, name), np.memmap):
+                object.__setattr__(self, name, np.asarray(array))  # else batches would be of that type, too
         expected = (self.offsets[-1],) if self.offsets is not None else (len(self), self.fields)
         if self.ids.shape != tuple(expected):
             raise InputError(f"ids have shape {self.ids.shape}, {tuple(expected)} was expected")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -96,7 +95,11 @@ def test_the_metrics_file_has_its_names_and_sums(run):
 
 def test_only_the_model_is_left_in_its_folder(run):
     folder, _ = run
-    assert sorted(os.listdir(folder / "model")) == ["metrics.json", "model.json", "model.safetensors"]
+    assert sorted(os.listdir(folder / "model")) == [
+        "history.jsonl", "metrics.json", "model.json", "model.safetensors", "optimizer.safetensors", "run.json",
+    ]  # fmt: skip
+    lines = (folder / "model" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == metrics_of(folder)["history"]
     assert sorted(os.listdir(folder)) == ["metrics.json", "model"]
 
 
@@ -156,19 +159,6 @@ def test_a_reader_that_stops_reading_is_no_error(run):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
-
-
-def test_ctrl_c_in_the_middle_of_a_training_leaves_nothing(tmp_path):
-    command = [sys.executable, "-m", "fastfm_core", "train", *QUICK, "--set", "epochs=99", "--set", "patience=99"]
-    command += ["--out", str(tmp_path / "new" / "model")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None and process.stderr is not None
-        next(line for line in process.stderr if line.startswith("epoch   2"))
-        process.send_signal(signal.SIGINT)
-        assert process.stderr.read().splitlines()[-1] == "fastfm-core: interrupted, nothing was saved"
-        assert process.stdout.read() == ""
-    assert process.returncode == 130
-    assert os.listdir(tmp_path) == []
 
 
 def test_the_seed_gives_the_same_bits_on_any_number_of_threads(run, tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +12,9 @@ from hypothesis import strategies as st
 
 from fastfm_core.contract import Batch
 from fastfm_core.data import Batches, Encoded
+from fastfm_core.data import batches as batches_module
 from fastfm_core.errors import InputError
+from fastfm_core.random import generator
 
 
 def encoded_rows(count: int, fields: int = 3) -> Encoded:
@@ -107,3 +112,79 @@ def test_wrong_arguments_are_refused() -> None:
         Batches(encoded_rows(3), batch_size=0)
     with pytest.raises(InputError, match=r"unknown_rate is 1\.0"):
         Batches(encoded_rows(3), unknown_rate=1.0)
+
+
+@pytest.fixture
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of four blocks of eight rows."""
+    monkeypatch.setattr(batches_module, "WINDOW", 32)
+    monkeypatch.setattr(batches_module, "BLOCK", 8)
+
+
+def order_of(batches: Batches, epoch: int, start: int = 0) -> list[int]:
+    return labels_of(list(batches.epoch(epoch, start)))
+
+
+@pytest.mark.usefixtures("small_windows")
+@pytest.mark.parametrize("count", [33, 64, 100, 257])
+def test_block_shuffle_takes_every_row_once_in_another_order_each_epoch(count: int) -> None:
+    batches = Batches(encoded_rows(count), batch_size=7, seed=3)
+    first, second = order_of(batches, 1), order_of(batches, 2)
+    assert sorted(first) == sorted(second) == list(range(count))
+    assert len({tuple(first), tuple(second), tuple(range(count))}) == 3
+    assert order_of(Batches(encoded_rows(count), batch_size=5, seed=3), 1) == first
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_a_window_reads_few_blocks_and_mixes_their_rows() -> None:
+    order = np.array(order_of(Batches(encoded_rows(320), batch_size=32, seed=0), 1)).reshape(-1, 32)
+    for window in order:
+        assert len(set(window // 8)) == 4
+        assert len(set(window[:8] // 8)) > 1
+
+
+def test_up_to_a_window_the_shuffle_is_one_permutation() -> None:
+    rows = np.arange(3, 90)
+    expected = generator(5, 2, 0, batches_module.SHUFFLE_STREAM).permutation(rows)
+    assert order_of(Batches(encoded_rows(100), rows, 8, seed=5), 2) == expected.tolist()
+
+
+@pytest.mark.usefixtures("small_windows")
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("count", [30, 100])
+def test_an_epoch_can_be_entered_at_any_batch(count: int, shuffle: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = encoded_rows(count)
+    batches = Batches(encoded, None, 7, 1, shuffle, unknown_rate=0.3, drop_to_unknown=np.ones(3, bool))
+    whole, taken, take = list(batches.epoch(4)), [], Encoded.take
+    monkeypatch.setattr(Encoded, "take", lambda self, rows: (taken.append(len(rows)), take(self, rows))[1])
+    for start in range(len(batches) + 1):
+        taken.clear()
+        tail = list(batches.epoch(4, start))
+        assert labels_of(tail) == labels_of(whole[start:]) and len(taken) == len(tail) == len(whole) - start
+        if tail:
+            np.testing.assert_array_equal(ids_of(tail), ids_of(whole[start:]))
+
+
+def test_memory_mapped_tables_give_ordinary_arrays(tmp_path: Path) -> None:
+    def mapped(array: np.ndarray) -> np.ndarray:
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.npy"
+        np.save(path, array)
+        return np.load(path, mmap_mode="r")
+
+    flat, bags = encoded_rows(50), ragged_rows(50)
+    numbers = np.ones((50, 2), np.float32)
+    for table in (
+        replace(flat, ids=mapped(flat.ids), dense=mapped(numbers), labels=mapped(numbers[:, 0]), weights=numbers[:, 1]),
+        replace(bags, ids=mapped(bags.ids), offsets=mapped(bags.offsets), values=mapped(np.ones(250, np.float32))),
+    ):
+        for batch in Batches(table, batch_size=8).epoch(0):
+            for array in (*batch.entries, *batch):
+                assert not isinstance(array, np.memmap)
+                if isinstance(array, np.ndarray):
+                    assert array.flags.c_contiguous and array.flags.writeable
+
+
+def test_labels_are_those_of_the_rows() -> None:
+    assert Batches(encoded_rows(9), np.array([4, 2])).labels.tolist() == [4, 2]
+    with pytest.raises(InputError, match="no labels"):
+        _ = Batches(ragged_rows(2)).labels

@@ -45,6 +45,26 @@ def test_round_trip(folder):
     assert sorted(os.listdir(folder)) == ["metrics.json", "model.json", "model.safetensors"]
 
 
+def test_every_file_may_be_read_by_whom_the_user_lets(folder):
+    (folder / "plain").touch()
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
+def test_the_optimizers_state_comes_back_and_belongs_to_its_model(folder):
+    with pytest.raises(InputError, match=r"optimizer\.safetensors: missing"):
+        checkpoint.load_optimizer(folder)
+    state = {"table/moment": STATE["table"] * 2, "steps": np.array(5)}
+    checkpoint.save(folder, STATE, DESCRIPTION, METRICS, state)
+    loaded = checkpoint.load_optimizer(folder)
+    np.testing.assert_array_equal(loaded["table/moment"], STATE["table"] * 2)
+    assert loaded["steps"] == 5
+    checkpoint.write_weights(folder / "optimizer.safetensors", STATE)
+    with pytest.raises(InputError, match=r"optimizer\.safetensors: cut"):
+        checkpoint.load_optimizer(folder)
+    checkpoint.save(folder, STATE, DESCRIPTION, METRICS)
+    assert not (folder / "optimizer.safetensors").exists()
+
+
 def test_saving_over_a_model_replaces_it(folder):
     checkpoint.save(folder, {"table": STATE["table"] + 1}, DESCRIPTION, {})
     loaded = checkpoint.load(folder)

@@ -72,6 +72,12 @@ def test_a_later_setting_wins():
     assert parse_settings(["dim=4", "dim=8"]).dim == 8
 
 
+def test_what_is_not_set_is_taken_from_the_base():
+    base = TrainConfig(dim=5, batch_size=32)
+    assert parse_settings(["dim=8"], base) == TrainConfig(dim=8, batch_size=32)
+    assert parse_settings(["batch_size=auto"], base).batch_size is None
+
+
 def test_values_given_in_python_are_checked_too():
     assert TrainConfig(hidden=[8, 4]).hidden == (8, 4)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="dropout"):
@@ -101,3 +107,33 @@ def test_every_setting_survives_the_way_through_text():
     config = TrainConfig(hidden=(5, 3), batch_norm=True, batch_size=9)
     values = {key: ",".join(map(str, value)) if key == "hidden" else value for key, value in asdict(config).items()}
     assert parse_settings(f"{key}={value}" for key, value in values.items() if value is not None) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("class_weight=none", "none"),
+        ("class_weight=balanced", "balanced"),
+        ("class_weight=1,2.5", (1.0, 2.5)),
+        ("accumulate=4", 4),
+        ("lr_schedule=cosine", "cosine"),
+        ("warmup=100", 100),
+        ("evaluations_per_epoch=3", 3),
+        ("checkpoint_seconds=0", 0.0),
+    ],
+)
+def test_settings_of_the_training_loop(text, value):
+    assert getattr(parse_settings([text]), text.partition("=")[0]) == value
+
+
+@pytest.mark.parametrize("text", ["class_weight=1", "class_weight=1,2,3", "class_weight=1,-1", "class_weight=even"])
+def test_class_weights_are_two_numbers_or_a_word(text):
+    with pytest.raises(InputError, match="none, balanced, or two numbers"):
+        parse_settings([text])
+
+
+def test_class_weights_need_classes():
+    TrainConfig(class_weight="balanced").require_task("binary")
+    TrainConfig().require_task("regression")
+    with pytest.raises(InputError, match="class_weight=balanced: a regression task has no classes"):
+        TrainConfig(class_weight="balanced").require_task("regression")

@@ -27,9 +27,12 @@ class Batches:
         self.batches = [batch_of(part) for part in labels]
         self.asked: list[int] = []
 
-    def epoch(self, number):
+    def epoch(self, number, start=0):
         self.asked.append(number)
-        return iter(self.batches)
+        return iter(self.batches[start:])
+
+    def __len__(self) -> int:
+        return len(self.batches)
 
 
 class ScriptedModel:
@@ -52,6 +55,18 @@ class ScriptedModel:
         self.weight = state["weight"]
 
 
+class IdleOptimizer:
+    """Has a learning rate and no state."""
+
+    lr = 1.0
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state) -> None:
+        assert state == {}
+
+
 AREAS = {0.0: -1, 0.25: 0.5, 0.5: 1.5, 0.75: 2.5, 1.0: 9}
 
 
@@ -71,9 +86,9 @@ def fit(monkeypatch, tmp_path):
         stream = iter(losses or itertools.repeat(0.5))
         monkeypatch.setattr(train, "train_step", lambda *_, **__: next(stream))
         model = ScriptedModel(script or [scores_with_auc(area) for area in areas])
-        optimizer = SimpleNamespace(lr=1.0)
+        optimizer = IdleOptimizer()
         batches = Batches([1, 0], [0])
-        config = TrainConfig(epochs=len(model.script), **settings)
+        config = TrainConfig(**{"epochs": len(model.script), **settings})
         result = train.fit(
             model, optimizer, batches, Batches(valid), config, snapshot_dir=tmp_path, task=task, progress=progress
         )
@@ -130,6 +145,27 @@ def test_the_epochs_loss_is_the_mean_over_rows(fit):
     assert result.history[0]["train_loss"] == pytest.approx((2 * 0.3 + 0.9) / 3)
 
 
+def test_evaluations_within_an_epoch_count_for_patience_and_say_where_they_are(fit):
+    result = fit([0.5, 0.75, 0.5, 0.25], evaluations_per_epoch=2, patience=2, losses=[0.1, 0.2, 0.3, 0.4])
+    assert [record["epoch"] for record in result.history] == [1, 1, 2, 2]
+    assert [record["position"] for record in result.history] == [0.5, 1.0, 1.5, 2.0]
+    assert [record["rows"] for record in result.history] == [2, 1, 2, 1]
+    assert [record["train_loss"] for record in result.history] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert result.best_epoch == 1 and result.model.weight == [2]
+
+
+def test_there_are_no_more_evaluations_than_steps(fit):
+    result = fit([0.5, 0.75, 1.0, 0.25], evaluations_per_epoch=9, epochs=1)
+    assert [record["position"] for record in result.history] == [0.5, 1.0]
+    result = fit([0.5, 0.75], evaluations_per_epoch=9, accumulate=2, epochs=1)
+    assert [record["position"] for record in result.history] == [1.0]
+
+
+def test_the_schedule_reaches_the_optimizer_step_by_step(fit):
+    result = fit([0.25, 0.5, 0.75, 1.0], lr_schedule="linear", warmup=2, epochs=4)
+    assert [record["lr"] for record in result.history] == pytest.approx([1, 5 / 6, 3 / 6, 1 / 6])
+
+
 def test_regression_takes_the_lowest_rmse(fit):
     result = fit(None, task="regression", valid=[0.0], script=[[2.0], [1.0], [3.0]], patience=9)
     assert result.best_epoch == 2
@@ -156,12 +192,12 @@ def test_validation_labels_of_one_class_cannot_choose_an_epoch(fit):
 def test_progress_hears_of_every_step_and_epoch(fit):
     heard = []
     progress = SimpleNamespace(
-        start=lambda epoch: heard.append(("start", epoch)),
+        start=lambda epoch, done: heard.append(("start", epoch, done)),
         step=lambda rows, loss: heard.append((rows, loss)),
         end=lambda record: heard.append(("end", record["epoch"], record["rows_per_second"] > 0)),
     )
     fit([0.5], losses=[0.3, 0.9], progress=progress)
-    assert heard == [("start", 1), (2, 0.3), (1, 0.9), ("end", 1, True)]
+    assert heard == [("start", 1, 0.0), (2, 0.3), (1, 0.9), ("end", 1, True)]
 
 
 def test_probabilities_come_from_logits_in_order():
