@@ -102,4 +102,5 @@ def _build(name: str, encoder: Encoder, config: TrainConfig, backend: Any, seed:
         init_std=config.init_std,
         bias=bias,
         zero_rows=encoder.zero_rows,
+        uses=getattr(encoder, "uses", None),
     )
