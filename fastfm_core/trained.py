@@ -15,6 +15,7 @@ from fastfm_core.config import TrainConfig
 from fastfm_core.data import Batches, Encoder
 from fastfm_core.data.columns import Table
 from fastfm_core.data.labels import Task
+from fastfm_core.data.sparse import encoder_from_dict
 from fastfm_core.errors import InputError
 from fastfm_core.prepare import EVALUATION_BATCH
 
@@ -57,7 +58,7 @@ def load(folder: str | Path, backend: Any = None) -> TrainedModel:
     """Rebuilds a saved model on the backend (None: "auto"). InputError when the folder holds none that can be read."""
     state, description, _ = checkpoint.load(folder)
     try:
-        encoder = Encoder.from_dict(description["encoder"])
+        encoder = encoder_from_dict(description["encoder"])
         config = TrainConfig(**description["config"])
         known = {name: description[name] for name in ("name", "label", "task", "id", "seed")}
     except (KeyError, TypeError) as error:

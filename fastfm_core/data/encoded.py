@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastfm_core.contract import Batch, Entries
+from fastfm_core.contract import Batch, Entries, Pooling
 from fastfm_core.data.columns import ragged_positions
 from fastfm_core.errors import InputError
 
@@ -29,6 +29,7 @@ class Encoded:
     labels        [n] float32 or None
     weights       [n] float32 or None
     unknown_rows  [F] int64, the unknown row of each field, -1 where a field has none
+    pooling       of every slot, as in ``contract.Entries``
     """
 
     ids: np.ndarray
@@ -40,6 +41,7 @@ class Encoded:
     dense: np.ndarray | None = None
     labels: np.ndarray | None = None
     weights: np.ndarray | None = None
+    pooling: Pooling = "sum"
 
     def __post_init__(self) -> None:
         expected = (self.offsets[-1],) if self.offsets is not None else (len(self), self.fields)
@@ -83,7 +85,7 @@ class Encoded:
         slots = slot_starts.take(rows, axis=0)
         np.add(slots, (taken[:-1] - slots[:, 0])[:, None], out=offsets[:-1].reshape(-1, self.fields))
         offsets[-1] = taken[-1]
-        return Entries(self.ids.take(positions), self.fields, offsets, _rows_of(self.values, positions))
+        return Entries(self.ids.take(positions), self.fields, offsets, _rows_of(self.values, positions), self.pooling)
 
 
 def _rows_of(array: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
