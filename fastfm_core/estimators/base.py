@@ -86,7 +86,7 @@ class Base(BaseEstimator):
         groups, seed = self._groups(labels, train_rows), self._draw_seed()
         if eval_set is None:
             train_rows, valid_rows = inputs.held_out(groups, self.valid_fraction, seed)
-        self._start(features, labels, train_rows, seed)
+        self._start(features, labels, weights, train_rows, seed)
         encoded = inputs.encode(self.model_.encoder, features, labels, weights)
         valid = _in_order(encoded, valid_rows) if eval_set is None else self._eval_batches(eval_set)
         return self._run(encoded, train_rows, valid)
@@ -99,24 +99,26 @@ class Base(BaseEstimator):
         labels, weights = self._labels(y, count, reset=new_labels), inputs.weights_of(sample_weight, count)
         rows = np.arange(count) if weights is None else np.flatnonzero(weights)
         if first:
-            self._start(features, labels, rows, self._draw_seed())
+            self._start(features, labels, weights, rows, self._draw_seed())
         return self._run_epoch(inputs.encode(self.model_.encoder, features, labels, weights), rows)
 
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _start(self, features: Any, labels: np.ndarray, rows: np.ndarray, seed: int) -> None:
+    def _start(
+        self, features: Any, labels: np.ndarray, weights: np.ndarray | None, rows: np.ndarray, seed: int
+    ) -> None:
         """Fits the encoder on the rows ``rows`` [k] alone and makes a fresh model and optimizer for them."""
         config = self._config().resolved(len(rows))
         encoder, notes = inputs.fitted_encoder(features, rows, self.schema, config.min_count)
         for line in notes if self.verbose else []:
             say(line)
-        labels = labels[rows]
-        if self._task == "binary" and labels.min() == labels.max():  # a first partial_fit may see one class alone
-            labels = np.append(labels, 1 - labels[0])
+        mean = np.average(labels[rows], weights=None if weights is None else weights[rows])
+        if self._task == "binary":  # a first partial_fit may see one class alone: as if half a row was of the other
+            mean = np.clip(mean, 0.5 / len(rows), 1 - 0.5 / len(rows))
         self.model_ = trained.create(
-            self._model, encoder, config, backends.get(self.backend), labels=labels, label="label", task=self._task,
-            id=None, seed=seed,
+            self._model, encoder, config, backends.get(self.backend), labels=np.array([mean]), label="label",
+            task=self._task, id=None, seed=seed,
         )  # fmt: skip
         self._optimizer = self._new_optimizer()
         self.n_iter_, self.history_ = 0, []

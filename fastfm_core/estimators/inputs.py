@@ -85,8 +85,8 @@ def classes_of(y: Any, rows: int, known: np.ndarray | None = None) -> tuple[np.n
         raise InputError(f"Only binary classification is supported. The type of the target is {kind}.")
     if known is None:
         return np.unique(y, return_inverse=True)
-    strangers = np.setdiff1d(y, known)
-    if len(strangers):
+    strangers = np.setdiff1d(y, known).tolist()
+    if strangers:
         raise InputError(f"y holds {strangers[0]!r}, which is none of the classes {known.tolist()}")
     return known, np.searchsorted(known, y)
 
