@@ -49,10 +49,6 @@ class Backend:
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A copy or a pickle is the backend of that name."""
-        return get, (self.name,)
-
 
 def names() -> list[str]:
     """Every backend this version knows."""

@@ -73,6 +73,28 @@ class Base(BaseEstimator):
         """The estimator that ``save`` wrote. InputError when the folder holds none of this class that can be read."""
         return saved.load(cls, folder, backend)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle keeps: plain arrays in place of model and optimizer."""
+        state = dict(super().__getstate__())
+        if hasattr(self, "model_"):
+            model, optimizer = self.model_.model, self._optimizer
+            state["model_"] = self.model_._replace(model=(model.backend.name, model.state_dict()))
+            state["_optimizer"] = optimizer and (optimizer.lr, optimizer.state_dict())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Makes model and optimizer anew and copies the arrays in, which may be read-only maps of a file."""
+        super().__setstate__(state)
+        if hasattr(self, "model_"):
+            known, optimizer = self.model_._asdict(), self._optimizer
+            backend, weights = known.pop("model")
+            self.model_ = trained.create(**known, backend=backends.get(backend), labels=np.array([0.5]))
+            self.model_.model.load_state_dict(weights)
+            if optimizer:
+                self._optimizer = self._new_optimizer()
+                self._optimizer.lr = optimizer[0]
+                self._optimizer.load_state_dict(optimizer[1])
+
     def _config(self) -> TrainConfig:
         names = [item.name for item in fields(TrainConfig) if hasattr(self, item.name)]
         return TrainConfig(**{name: getattr(self, name) for name in names})

@@ -120,6 +120,11 @@ def test_what_is_no_table_is_named(source: Any, message: str) -> None:
 
 
 def test_neither_library_is_imported() -> None:
-    code = "import sys, fastfm_core.data.tables as t; t.as_table({'a': [1, 'x']}); print('pandas' in sys.modules, 'polars' in sys.modules)"
+    code = """
+import sys
+from fastfm_core.data.tables import as_table
+as_table({"a": [1, "x"]})
+print("pandas" in sys.modules, "polars" in sys.modules)
+"""
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.split() == ["False", "False"]
