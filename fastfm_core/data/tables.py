@@ -15,6 +15,9 @@ import numpy as np
 from fastfm_core.data.columns import Table, first_row, table_length
 from fastfm_core.errors import InputError
 
+FLOATS = {"float32", "float64"}
+WHOLE = {"bool", "boolean", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
+
 
 def is_table(source: Any) -> bool:
     """Whether it has named columns: a dict of columns, or a DataFrame."""
@@ -43,16 +46,17 @@ def as_table(source: Any) -> Table:
 def _column(series: Any) -> np.ndarray:
     """One column as [n] array, whatever keeps each of its values exact."""
     missing = _missing(series)
-    array = np.asarray(series)
     if missing is None:
-        array = array.astype(object) if array.dtype.kind in "US" else array
+        array = np.asarray(series)
         missing = np.zeros(len(array), bool)
-    elif missing.any() and str(series.dtype).lower() not in ("float32", "float64"):
+    elif (kind := str(series.dtype).lower()) in FLOATS or (kind in WHOLE and not missing.any()):
+        array = np.asarray(series)
+    else:
         cells = _with_exact_categories(series).astype(object) if hasattr(series, "astype") else series.to_list()
-        array = np.fromiter(cells, object, len(array))
+        array = np.fromiter(cells, object, len(missing))
     if array.dtype.kind == "M":
         array = array.astype("datetime64[D]" if array.dtype == "datetime64[D]" else "datetime64[us]").astype(object)
-    if array.dtype.kind != "O":
+    if array.dtype.kind not in "OUS":
         return array
     texts = (cell.isoformat() if hasattr(cell, "isoformat") else cell for cell in array)
     array = np.fromiter(texts, object, len(array))

@@ -40,6 +40,7 @@ PANDAS = {
 POLARS = {
     "uint64": (pl.Series([BIG, BIG - 1, 5], dtype=pl.UInt64), [str(BIG), str(BIG - 1), "5"]),
     "uint64 with gaps": (pl.Series([BIG, None, 5], dtype=pl.UInt64), [str(BIG), "", "5"]),
+    "int128": (pl.Series([BIG, 5, 7], dtype=pl.Int128), [str(BIG), "5", "7"]),
     "categorical": (pl.Series(["a", None, "b"], dtype=pl.Categorical), ["a", "", "b"]),
     "enum": (pl.Series(["a", "b", "b"], dtype=pl.Enum(["a", "b"])), ["a", "b", "b"]),
     "bool": (pl.Series([True, False, True]), ["1", "0", "1"]),
