@@ -46,10 +46,9 @@ class Base(BaseEstimator):
     n_iter_: int
     history_: list[dict[str, Any]]
     _optimizer: Any
-    _labels: Callable[..., np.ndarray]  # (y, rows, reset=) -> [n] as the model learns them
-    _groups: Callable[
-        ..., list[np.ndarray]
-    ]  # (labels, rows) -> the rows, in the groups that validation takes a share of
+    # (y, rows, reset=) -> labels [n] as the model learns them; (labels, rows) -> the groups validation gets a share of
+    _labels: Callable[..., np.ndarray]
+    _groups: Callable[..., list[np.ndarray]]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -109,9 +108,14 @@ class Base(BaseEstimator):
         if eval_set is None:
             train_rows, valid_rows = inputs.held_out(groups, self.valid_fraction, seed)
         self._start(features, labels, weights, train_rows, seed)
-        encoded = inputs.encode(self.model_.encoder, features, labels, weights)
-        valid = _in_order(encoded, valid_rows) if eval_set is None else self._eval_batches(eval_set)
-        return self._run(encoded, train_rows, valid)
+        try:
+            encoded = inputs.encode(self.model_.encoder, features, labels, weights)
+            valid = _in_order(encoded, valid_rows) if eval_set is None else self._eval_batches(eval_set)
+            self._run(encoded, train_rows, valid)
+        except BaseException:
+            del self.model_  # what did not train to its end is not fitted
+            raise
+        return self
 
     def _train_on(self, X: Any, y: Any, sample_weight: Any, *, new_labels: bool) -> Any:
         """One epoch over these rows, with the optimizer as it was left; the first call makes encoder and model."""
@@ -152,7 +156,7 @@ class Base(BaseEstimator):
             config.optimizer, self.model_.model, lr=config.lr, embedding_l2=config.embedding_l2, rows=config.rows
         )
 
-    def _run(self, encoded: Encoded, rows: np.ndarray, valid: Batches) -> Any:
+    def _run(self, encoded: Encoded, rows: np.ndarray, valid: Batches) -> None:
         with ExitStack() as stack:
             progress = stack.enter_context(closing(EpochProgress(len(rows)))) if self.verbose else None
             result = train.fit(
@@ -163,7 +167,6 @@ class Base(BaseEstimator):
         self._optimizer.zero_grad()
         self.history_, self.best_iteration_ = result.history, result.best_epoch
         self.n_iter_ = len(result.history)
-        return self
 
     def _run_epoch(self, encoded: Encoded, rows: np.ndarray) -> Any:
         self._optimizer = self._optimizer or self._new_optimizer()

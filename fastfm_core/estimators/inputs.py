@@ -31,7 +31,9 @@ def features_of(estimator: Any, X: Any, *, reset: bool) -> Features:
         return _with_rows(as_table(X))
     if is_table(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return _with_rows(as_table(X))
+        table = _with_rows(as_table(X))
+        named = hasattr(estimator, "feature_names_in_")
+        return table if named else {f"x{position}": column for position, column in enumerate(table.values())}
     accepted: Any = "csr" if estimator.__sklearn_tags__().input_tags.sparse else False
     X = validate_data(estimator, X, reset=reset, accept_sparse=accepted, ensure_all_finite="allow-nan")
     if _is_sparse(X):
@@ -65,7 +67,10 @@ def encode(
     encoder: Any, features: Features, labels: np.ndarray | None = None, weights: np.ndarray | None = None
 ) -> Encoded:
     """Encodes features held in whatever container, dense or sparse, by an encoder that was fitted on either."""
-    if not isinstance(encoder, SparseColumns):
+    if isinstance(encoder, SparseColumns):
+        if isinstance(features, np.ndarray):
+            assert_all_finite(features, input_name="X")
+    else:
         features = _table(features.toarray() if _is_sparse(features) else features)
     return encoder.transform(features, labels, weights)
 
@@ -102,7 +107,8 @@ def named_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
 def require_two(classes: np.ndarray) -> None:
     """InputError unless there are two classes to tell apart."""
     if len(classes) != 2:
-        raise InputError(f"a classifier needs 2 classes, the rows with weight hold {len(classes)} class")
+        found = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
+        raise InputError(f"a classifier needs 2 classes, there is {found}: give rows of both, with weight")
 
 
 def weights_of(sample_weight: Any, rows: int) -> np.ndarray | None:

@@ -3,8 +3,8 @@
 Those named like a setting of ``fastfm_core.config.TrainConfig`` have its meaning, default and bounds; None is chosen
 from the data. Beside them all estimators have:
 
-schema          a ``Schema`` that says what the columns are (an array's are called x0, x1, ...); None: an array's
-                columns are numbers, a table's are guessed
+schema          a ``Schema`` that says what the columns are (those without names, as an array's, are called x0, x1,
+                ...); None: an array's columns are numbers, a table's are guessed
 backend         "auto", "numba" or "reference"
 random_state    int, RandomState or None (a new seed each fit): start of weights, order of rows, dropout, held-out rows
 valid_fraction  share of the rows held out for early stopping when fit is given no eval_set; 0: none is held out and the

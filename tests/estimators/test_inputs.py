@@ -66,6 +66,14 @@ def test_a_schema_says_what_columns_are() -> None:
     assert array.model_.encoder.rows == 2 + 3
 
 
+def test_columns_without_names_go_by_position() -> None:
+    X, y = data("FMClassifier")
+    frame = pd.DataFrame(X)
+    for first, second in ((X, frame), (frame, X)):
+        model = make("FMClassifier", epochs=1).fit(first, y)
+        np.testing.assert_array_equal(outputs(model, first), outputs(model, second))
+
+
 def test_values_unseen_in_training_share_the_unknown_row() -> None:
     columns, y = table("DeepFMClassifier")
     model = make("DeepFMClassifier").fit(columns, y)
@@ -97,6 +105,9 @@ def test_sparse_matrices_train(name: str, container: Any) -> None:
     np.testing.assert_array_equal(outputs(model, container(X)), outputs(model, X))
     np.testing.assert_array_equal(outputs(model, X.toarray()), outputs(model, X))
     assert model.model_.model.embedding.linear.data.shape == (30,)
+    before = outputs(model, X)
+    assert (outputs(model.partial_fit(container(X), y), X) != before).any()
+    assert np.isfinite(outputs(make(name).partial_fit(container(X), y), X)).all()
 
 
 @pytest.mark.parametrize("name", WITHOUT_DEEP)
@@ -118,8 +129,12 @@ def test_a_dense_model_reads_sparse_rows_and_the_other_way_round() -> None:
     X, y = data("FMRegressor")
     model = make("FMRegressor", epochs=1).fit(X, y)
     np.testing.assert_array_equal(outputs(model, sp.csr_array(X)), outputs(model, X))
+    rows = make("FMRegressor", epochs=1).fit(sp.csr_array(X), y)
+    np.testing.assert_array_equal(outputs(rows, X), outputs(rows, sp.csr_array(X)))
     with pytest.raises(InputError, match="trained on a sparse matrix"):
-        make("FMRegressor", epochs=1).fit(sp.csr_array(X), y).predict({f"x{n}": X[:, n] for n in range(3)})
+        rows.predict({f"x{n}": X[:, n] for n in range(3)})
+    with pytest.raises(ValueError, match="contains NaN"):
+        rows.predict(np.full((1, 3), np.nan))
 
 
 @pytest.mark.parametrize("name", ["DeepFMClassifier", "DeepFMRegressor"])
@@ -153,6 +168,9 @@ def test_a_one_hot_encoder_in_front_gives_sparse_rows(name: str) -> None:
 
 def test_grid_search() -> None:
     X, y = data("FMClassifier")
-    search = GridSearchCV(make("FMClassifier"), {"dim": [1, 2], "lr": [1e-6, 0.05]}, cv=2, scoring="roc_auc")
+    schema = ff.Schema([ff.Numeric("x0"), ff.Numeric("x1")])
+    search = GridSearchCV(
+        make("FMClassifier", schema=schema), {"dim": [1, 2], "lr": [1e-6, 0.05]}, cv=2, scoring="roc_auc"
+    )
     search.fit(X, y)
     assert search.best_params_["lr"] == 0.05 and search.best_score_ > 0.9
