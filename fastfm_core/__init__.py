@@ -4,6 +4,7 @@
     ff.kernels.embedding_fm(table, linear, entries, None, deep=False)     # raw kernels on arrays
     ff.models, ff.nn, ff.optim, ff.ops, ff.Tensor, ff.no_grad             # the trainer
     ff.data                                                               # tables of clicks to batches
+    ff.DeepFMClassifier, ff.FMRegressor, ...                              # estimators that follow scikit-learn
 
 Submodules are imported when they are first used, so importing the package costs little more than NumPy.
 """
@@ -23,6 +24,8 @@ _NAMES = {
     "Function": "autograd", "RowGradient": "autograd", "Tensor": "autograd",
     "gradcheck": "autograd", "no_grad": "autograd",
     "Schema": "data", "Categorical": "data", "Numeric": "data", "MultiHot": "data",
+    "DeepFMClassifier": "estimators", "DeepFMRegressor": "estimators", "FMClassifier": "estimators",
+    "FMRegressor": "estimators", "LRClassifier": "estimators",
     "get_num_threads": "threads", "set_num_threads": "threads",
 }  # fmt: skip
 
@@ -31,6 +34,13 @@ if TYPE_CHECKING:
     from fastfm_core.autograd import Function, RowGradient, Tensor, gradcheck, no_grad
     from fastfm_core.contract import Batch, Entries, RowPlan, RowSource
     from fastfm_core.data import Categorical, MultiHot, Numeric, Schema
+    from fastfm_core.estimators import (  # noqa: F401  (not in __all__: a star import would need scikit-learn)
+        DeepFMClassifier,
+        DeepFMRegressor,
+        FMClassifier,
+        FMRegressor,
+        LRClassifier,
+    )
     from fastfm_core.threads import get_num_threads, set_num_threads
 
 

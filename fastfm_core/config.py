@@ -93,6 +93,7 @@ class TrainConfig:
     accumulate             batches per step of the optimizer
     class_weight           what the weights of the training samples are multiplied with; binary tasks only
     patience               evaluations without a better validation metric before training stops
+    monitor                which validation metric that is; regression has its RMSE alone
     evaluations_per_epoch  validations within an epoch, evenly spaced, the last one at its end
     checkpoint_seconds     how often an epoch under way is checkpointed
     """
@@ -114,6 +115,7 @@ class TrainConfig:
     class_weight: str | tuple[float, float] = setting("none", class_weights)
     epochs: int = setting(100, integer(1))
     patience: int = setting(4, integer(1))
+    monitor: str = setting("auc", choice("auc", "logloss"))
     evaluations_per_epoch: int = setting(1, integer(1))
     checkpoint_seconds: float = setting(60.0, real(0))
     min_count: int | None = setting(None, optional(integer(1)))

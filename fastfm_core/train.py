@@ -194,7 +194,7 @@ class _Loop:
         record["valid"] = evaluate(self.model, self.valid_batches, self.task)
         position.history.append(record)
         self.progress.end(record)
-        improved = self.stopping.improved(selection_score(record["valid"]), position.epoch)
+        improved = self.stopping.improved(selection_score(record["valid"], self.config.monitor), position.epoch)
         position.rows, position.loss_sum, position.seconds = 0, 0.0, 0.0
         position.lr *= self.stopping.lr_factor
         if position.batch == self.batches:
@@ -281,10 +281,12 @@ def _outputs(logits: list[np.ndarray], task: str) -> np.ndarray:
     return outputs if task == "regression" else metrics.sigmoid(outputs)
 
 
-def selection_score(measured: dict[str, float]) -> float:
-    """What early stopping maximises: the AUC, or minus the RMSE."""
-    score = measured["auc"] if "auc" in measured else -measured["rmse"]
-    if math.isnan(score):
+def selection_score(measured: dict[str, float], monitor: str = "auc") -> float:
+    """What early stopping maximises: the AUC or minus the log-loss, in regression minus the RMSE."""
+    if "rmse" in measured:
+        return -measured["rmse"]
+    score = measured["auc"] if monitor == "auc" else -measured["logloss"]
+    if math.isnan(measured["auc"]):
         raise InputError("the validation part has labels of one class only, so no epoch can be chosen; give more rows")
     return score
 

@@ -16,6 +16,7 @@ from fastfm_core.data import Batches, Encoder
 from fastfm_core.data.columns import Table
 from fastfm_core.data.grow import moved_rows
 from fastfm_core.data.labels import Task
+from fastfm_core.data.sparse import encoder_from_dict
 from fastfm_core.errors import InputError
 from fastfm_core.prepare import EVALUATION_BATCH
 
@@ -110,7 +111,7 @@ def load(folder: str | Path, backend: Any = None) -> TrainedModel:
     """Rebuilds a saved model on the backend (None: "auto"). InputError when the folder holds none that can be read."""
     state, description, _ = checkpoint.load(folder)
     try:
-        encoder = Encoder.from_dict(description["encoder"])
+        encoder = encoder_from_dict(description["encoder"])
         config = TrainConfig(**description["config"])
         known = {name: description[name] for name in KNOWN}
     except (KeyError, TypeError) as error:
@@ -157,4 +158,5 @@ def _build(name: str, encoder: Encoder, config: TrainConfig, backend: Any, seed:
         init_std=config.init_std,
         bias=bias,
         zero_rows=encoder.zero_rows,
+        uses=getattr(encoder, "uses", None),
     )

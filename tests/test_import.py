@@ -22,3 +22,19 @@ def test_import_is_light() -> None:
 
 def test_command_line_is_light() -> None:
     assert not imported_by("import fastfm_core.cli") & HEAVY
+
+
+def test_estimators_are_loaded_when_named_and_say_what_they_need() -> None:
+    code = """
+import sys
+import fastfm_core as ff
+from fastfm_core import *
+print("FMClassifier" in dir(ff), "sklearn" in sys.modules)
+sys.modules["sklearn"] = None  # as if it was not installed
+try:
+    ff.FMClassifier
+except ff.data.encode.InputError as error:
+    print(error)
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert shown == ["True False", "the estimators need scikit-learn: pip install 'fastfm-core[sklearn]'"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,9 +50,26 @@ def test_links_lead_to_files() -> None:
         assert (ROOT / target).exists(), target
 
 
-def test_the_kernel_example_runs_as_it_stands() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def run_example(section: str) -> dict[str, Any]:
+    """Runs the section's Python block; the names it leaves."""
+    text = (ROOT / "README.md").read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, Any] = {}
     exec(example, names)
+    return names
+
+
+def test_the_kernel_example_runs_as_it_stands() -> None:
+    names = run_example("The kernels in your own trainer")
     moved = (names["accumulator"] != np.float32(0.1)).any(axis=1)
     assert np.flatnonzero(moved).tolist() == [3, 4, 500, 998, 999]
+
+
+def test_the_scikit_learn_example_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_example("From scikit-learn")
+    areas = [float(text) for text in re.findall(r"0\.\d+", capsys.readouterr().out)]
+    assert len(areas) == 3 and min(areas) > 0.6
+    np.testing.assert_array_equal(names["probabilities"], names["model"].predict_proba(names["X"][:3]))

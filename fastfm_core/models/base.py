@@ -10,7 +10,8 @@ import numpy as np
 from fastfm_core.autograd import Tensor, no_grad
 from fastfm_core.backends import Backend
 from fastfm_core.contract import Batch
-from fastfm_core.nn import Module
+from fastfm_core.errors import InputError
+from fastfm_core.nn import Module, Uses
 
 
 class Shape(NamedTuple):
@@ -21,6 +22,7 @@ class Shape(NamedTuple):
     dense      I, raw numbers a sample
     bias       where the output starts: the logit of the base rate, or the mean label in regression
     zero_rows  [k] rows that start at 0 (unknown values), or None
+    uses       which fields take part in first order, pairs and deep part, each [F] bool; None: all in all
     """
 
     rows: int
@@ -28,6 +30,18 @@ class Shape(NamedTuple):
     dense: int = 0
     bias: float = 0.0
     zero_rows: np.ndarray | None = None
+    uses: Uses | None = None
+
+    def fields_of(self, part: str) -> int:
+        """How many fields take part in "first", "pairs" or "deep"."""
+        return self.fields if self.uses is None else int(getattr(self.uses, part).sum())
+
+    def require(self, model: str, *parts: str) -> None:
+        """InputError where no field takes part in any of ``parts``: the model would learn nothing but its bias."""
+        if not any(map(self.fields_of, parts)):
+            raise InputError(
+                f"{model}: no column takes part in {' or '.join(parts)}; add one of them to a column's use"
+            )
 
 
 class Model(Module):

@@ -20,9 +20,10 @@ class FM(Model):
     """First and second order; raw numbers take no part."""
 
     def __init__(self, shape: Shape, backend: Backend, *, dim: int = 16, init_std: float = 0.01, seed: int = 0) -> None:
+        shape.require("fm", "first", "pairs")
         self.backend = backend
         self.embedding = FieldEmbedding(
-            shape.rows, dim, backend, seed=seed, init_std=init_std, zero_rows=shape.zero_rows
+            shape.rows, dim, backend, seed=seed, init_std=init_std, zero_rows=shape.zero_rows, uses=shape.uses
         )
         self.bias = parameter(np.array([shape.bias]), backend)
 

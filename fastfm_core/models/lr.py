@@ -19,8 +19,9 @@ class LR(Model):
     """First order only; raw numbers take no part."""
 
     def __init__(self, shape: Shape, backend: Backend, *, seed: int = 0) -> None:
+        shape.require("lr", "first")
         self.backend = backend
-        self.embedding = FieldEmbedding(shape.rows, 0, backend, seed=seed)
+        self.embedding = FieldEmbedding(shape.rows, 0, backend, seed=seed, uses=shape.uses)
         self.bias = parameter(np.array([shape.bias]), backend)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from fastfm_core.contract import Batch, Entries
+from fastfm_core.nn import Uses
 
 
 def slots(entries: Entries, table: np.ndarray) -> np.ndarray:
@@ -28,24 +29,33 @@ def slots(entries: Entries, table: np.ndarray) -> np.ndarray:
     return pooled
 
 
-def lr(state: dict[str, np.ndarray], batch: Batch) -> np.ndarray:
+def fields_of(batch: Batch, uses: Uses | None, part: str) -> list[int]:
+    """The fields that take part in first order, pairs or deep part."""
+    return [f for f in range(batch.entries.fields) if uses is None or getattr(uses, part)[f]]
+
+
+def lr(state: dict[str, np.ndarray], batch: Batch, uses: Uses | None = None) -> np.ndarray:
     """bias + sum of the slots' first-order weights, [B]."""
-    return state["bias"] + slots(batch.entries, state["embedding.linear"][:, None]).sum(axis=(1, 2))
+    weights = slots(batch.entries, state["embedding.linear"][:, None])
+    return state["bias"] + weights[:, fields_of(batch, uses, "first")].sum(axis=(1, 2))
 
 
-def fm(state: dict[str, np.ndarray], batch: Batch) -> np.ndarray:
+def fm(state: dict[str, np.ndarray], batch: Batch, uses: Uses | None = None) -> np.ndarray:
     """lr + sum over all pairs of slots of <e_s, e_t>, [B]."""
-    logits = lr(state, batch)
+    logits = lr(state, batch, uses)
     for b, e in enumerate(slots(batch.entries, state["embedding.table"])):
-        logits[b] += sum(float(np.dot(e[s], e[t])) for s, t in combinations(range(len(e)), 2))
+        logits[b] += sum(float(np.dot(e[s], e[t])) for s, t in combinations(fields_of(batch, uses, "pairs"), 2))
     return logits
 
 
-def deepfm(state: dict[str, np.ndarray], batch: Batch, *, layers: int, eps: float = 1e-5) -> np.ndarray:
+def deepfm(
+    state: dict[str, np.ndarray], batch: Batch, uses: Uses | None = None, *, layers: int, eps: float = 1e-5
+) -> np.ndarray:
     """fm + MLP of the slots side by side and the raw numbers, in evaluation mode, [B]."""
-    logits = fm(state, batch)
+    logits = fm(state, batch, uses)
     for b, e in enumerate(slots(batch.entries, state["embedding.table"])):
-        x = list(e.reshape(-1)) + ([] if batch.dense is None else list(batch.dense[b]))
+        x = [v for f in fields_of(batch, uses, "deep") for v in e[f]]
+        x += [] if batch.dense is None else list(batch.dense[b])
         for n in range(layers):
             weight, bias = state[f"mlp.layers.{n}.weight"], state[f"mlp.layers.{n}.bias"]
             x = [sum(x[k] * weight[k, h] for k in range(len(x))) + bias[h] for h in range(len(bias))]
