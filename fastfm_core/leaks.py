@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fastfm_core import metrics
-from fastfm_core.contract import Entries
-from fastfm_core.data import Encoded, Encoder
-from fastfm_core.data.labels import Task
+from fastfm_core.contract import Batch, Entries
+from fastfm_core.data import Encoder
 
-LEAK_AUC, LEAK_ROWS = 0.99, 100_000
+LEAK_AUC, LEAK_ROWS = 0.99, 50_000
 
 
-def suspected_leaks(
-    encoded: Encoded, rows: np.ndarray, encoder: Encoder, task: Task = "binary"
-) -> list[tuple[str, float]]:
-    """The fields that alone order the labels of the samples ``rows`` with an AUC above LEAK_AUC, with that AUC.
+def sampled(rows: np.ndarray) -> np.ndarray:
+    """The training rows [k] to judge columns by: at most LEAK_ROWS, evenly spaced."""
+    return rows[:: max(1, -(-len(rows) // LEAK_ROWS))]
+
+
+def suspected_leaks(pieces: Sequence[Batch], encoder: Encoder) -> list[tuple[str, float]]:
+    """The fields that alone order the 0/1 labels of some samples with an AUC above LEAK_AUC, with that AUC.
 
     A number is its own score. A category's score is its mean label in the other half of the rows, so that ids met once
-    prove nothing; a bag's is the mean of its values' scores. Many rows are judged by LEAK_ROWS evenly spaced ones.
+    prove nothing; a bag's is the mean of its values' scores.
     """
-    if task != "binary":
-        return []
-    entries, dense, labels, _ = encoded.take(rows[:: max(1, -(-len(rows) // LEAK_ROWS))])
-    assert labels is not None
-    scores: dict[str, np.ndarray] = dict(zip(encoder.dense_names, [] if dense is None else list(dense.T), strict=True))
+    labels = np.concatenate([piece.labels for piece in pieces if piece.labels is not None])
+    dense = [np.concatenate(column) for column in zip(*(_columns(piece) for piece in pieces), strict=True)]
+    scores: dict[str, np.ndarray] = dict(zip(encoder.dense_names, dense, strict=True))
     for field, (name, unknown) in enumerate(zip(encoder.field_names, encoder.unknown_rows, strict=True)):
-        ids, samples, values = _of_field(entries, field)
+        ids, samples, values = _of_field(pieces, field)
         if unknown < 0 and values is not None and len(ids) == len(labels) and len(np.unique(values)) > 1:
             scores[name] = values
         elif len(ids):
@@ -35,16 +37,31 @@ def suspected_leaks(
     return [(name, max(area, 1 - area)) for name, area in areas.items() if max(area, 1 - area) > LEAK_AUC]
 
 
-def leak_warnings(encoded: Encoded, rows: np.ndarray, encoder: Encoder, task: Task) -> list[str]:
+def leak_warnings(pieces: Sequence[Batch], encoder: Encoder) -> list[str]:
     """A line per suspected leak."""
     return [
         f"warning: column {name!r} alone reaches AUC {area:.4f} on the training part: a leak? then --drop {name}"
-        for name, area in suspected_leaks(encoded, rows, encoder, task)
+        for name, area in suspected_leaks(pieces, encoder)
     ]
 
 
-def _of_field(entries: Entries, field: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _columns(piece: Batch) -> list[np.ndarray]:
+    return [] if piece.dense is None else list(piece.dense.T)
+
+
+def _of_field(pieces: Sequence[Batch], field: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """(ids [N], sample of each [N], values [N] or None) of one field's entries."""
+    found, before = [], 0
+    for piece in pieces:
+        ids, samples, values = _of_piece(piece.entries, field)
+        found.append((ids, samples + before, values))
+        before += piece.entries.samples
+    ids, samples, values = zip(*found, strict=True)
+    together = None if any(part is None for part in values) else np.concatenate(values)
+    return np.concatenate(ids), np.concatenate(samples), together
+
+
+def _of_piece(entries: Entries, field: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     slots = np.arange(field, entries.slots, entries.fields)
     if entries.offsets is None:
         places, lengths = slots, np.ones(len(slots), np.int64)

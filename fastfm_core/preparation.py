@@ -6,29 +6,30 @@ rows, once to write the encoded rows. Validation and test files of their own are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastfm_core.contract import Batch
 from fastfm_core.data import Encoded, Encoder, Schema, cache, grow, open_table, read_table
 from fastfm_core.data.bundled import COUPON_LABEL
 from fastfm_core.data.columns import RowError, Table, join_rows, numbers, take, unknown_column
 from fastfm_core.data.encode import EncoderFit, default_min_count, sampled_rows
-from fastfm_core.data.infer import TypedColumns, resolve, time_columns
+from fastfm_core.data.infer import resolve, time_columns
 from fastfm_core.data.labels import Task, describe_label, label_values, parse_expression
 from fastfm_core.data.readers import Reader
 from fastfm_core.data.readers.join import JoinedReader
 from fastfm_core.data.split import Fractions, by_time, grouped, in_order, stratified
-from fastfm_core.data.stream import Gathered, each_piece, gather, naming
+from fastfm_core.data.stream import Gathered, Piece, each_piece, gather, naming
 from fastfm_core.errors import InputError
-from fastfm_core.leaks import leak_warnings
+from fastfm_core.leaks import leak_warnings, sampled
 from fastfm_core.source import PARTS, Source
 
 SHARES = {"train": 7, "valid": 1, "test": 2}
-GUESS_ROWS = 200_000
+GUESS_ROWS = 50_000
 
 
 class OpenTable(NamedTuple):
@@ -49,6 +50,14 @@ class OpenTable(NamedTuple):
         return rows[first:last] - begin
 
 
+class Written(NamedTuple):
+    """A table that was written: what the manifest says of it, each part's shares of unknown ids, the rows kept."""
+
+    about: dict[str, Any]
+    unseen_share: dict[str, dict[str, float]]
+    sample: list[Any]
+
+
 class Preparation:
     """One source on its way into a cache entry; the arguments are those of ``prepare``."""
 
@@ -64,25 +73,28 @@ class Preparation:
         reader = open_source(files["data"], source.join)
         with naming(reader.path):
             label = label_expression(source, reader)
-            label_column = parse_expression(label, reader.names).column
         data = self._first_pass(reader, label, source.split)
         with naming(reader.path):
             rows = _split(source.split, data, [name for name in PARTS if name in files], self.seed)
-            sample = self._sample(data, rows["train"])
-            encoder, typed = self._encoder(data, sample, label, rows["train"])
-        tables = {"data": self._encode(folder, "data", data, encoder)}
-        notes = _reader_notes(reader)
+            schema, notes = self._schema(data, label, rows["train"])
+            encoder = self._fit(data, schema, rows["train"])
+            if self.base is not None:
+                encoder = grow.extended(self.base, encoder)
+                notes += grow.describe(self.base, encoder)
+        written = self._encode(folder, "data", data, encoder, rows, sampled(rows["train"]))
+        tables = {"data": written.about}
+        parts = {name: self._part(folder, name, "data", data, rows[name], written) for name in rows}
+        notes = [*_reader_notes(reader), *notes, *encoder.notes()]
         for name in [name for name in PARTS if name in files]:
             own = open_table(files["data"]).names
+            label_column = parse_expression(label, reader.names).column
             other = self._first_pass(open_source(files[name], source.join, own, label_column), label)
-            tables[name] = self._encode(folder, name, other, encoder)
-            rows[name] = np.arange(len(other.labels))
+            every = np.arange(len(other.labels))
+            separate = self._encode(folder, name, other, encoder, {name: every})
+            tables[name] = separate.about
+            parts[name] = self._part(folder, name, name, other, every, separate)
             notes += _reader_notes(other.reader)
-        parts = {name: self._part(folder, name, tables, rows[name], encoder) for name in PARTS}
-        notes += [describe_label({label_column: sample[label_column]}, label, source.task), *typed]
-        notes += encoder.notes()
-        notes += leak_warnings(cache.map_encoded(folder, "data", tables["data"]), rows["train"], encoder, source.task)
-        notes += [] if source.split or "test" in files else list(map(_time_warning, time_columns(sample)[:1]))
+        notes += leak_warnings(written.sample, encoder) if source.task == "binary" else []
         return {
             "name": files["data"].name.partition(".")[0], "label": label, "columns": open_table(files["data"]).names,
             "encoder": encoder.to_dict(), "tables": tables, "parts": parts, "notes": notes,
@@ -116,19 +128,19 @@ class Preparation:
                 break
         return join_rows(tables)
 
-    def _encoder(self, data: OpenTable, sample: Table, label: str, train_rows: np.ndarray) -> tuple[Encoder, list[str]]:
-        """The encoder, and a line per column that says what it was taken for, or per field that has grown."""
+    def _schema(self, data: OpenTable, label: str, train_rows: np.ndarray) -> tuple[Schema, list[str]]:
+        """What the columns are, and lines that say so; decided by the beginning of the training part."""
+        source, sample = self.source, self._sample(data, train_rows)
+        column = parse_expression(label, data.reader.names).column
+        notes = [describe_label({column: sample[column]}, label, source.task)]
+        if not source.split and "test" not in source.files:
+            notes += [_time_warning(name) for name in time_columns(sample)[:1]]
         if self.base is not None:
-            encoder = grow.extended(self.base, self._fit(data, self.base.schema, train_rows))
-            return encoder, grow.describe(self.base, encoder)
-        typed = self._typed(sample, label, data.reader)
-        return self._fit(data, typed.schema, train_rows), typed.describe()
-
-    def _typed(self, sample: Table, label: str, reader: Reader) -> TypedColumns:
-        source = self.source
+            return self.base.schema, notes
         dropped = ",".join(filter(None, (source.drop, source.id, source.weight)))
         options = {"categorical": source.categorical, "numeric": source.numeric, "multihot": source.multihot}
-        return resolve(sample, label, declared=source.declared, hints=reader.hints, drop=dropped, **options)
+        typed = resolve(sample, label, declared=source.declared, hints=data.reader.hints, drop=dropped, **options)
+        return typed.schema, [*notes, *typed.describe()]
 
     def _fit(self, data: OpenTable, schema: Schema, train_rows: np.ndarray) -> Encoder:
         fitting = EncoderFit(schema, self.min_count or default_min_count(len(train_rows)))
@@ -142,28 +154,42 @@ class Preparation:
                 fitting.merge(piece.result)
         return fitting.finish()
 
-    def _encode(self, folder: Path, name: str, data: OpenTable, encoder: Encoder) -> dict[str, Any]:
+    def _encode(
+        self, folder: Path, name: str, data: OpenTable, encoder: Encoder, parts: dict[str, np.ndarray],
+        sample: np.ndarray | None = None,
+    ) -> Written:  # fmt: skip
+        """Writes a table's rows. ``parts``: the rows of each part in it; ``sample``: rows to keep in memory, too."""
         everything = np.arange(len(data.labels))
 
-        def encode(number: int, table: Table) -> Encoded:
+        def encode(number: int, table: Table) -> tuple[Encoded, dict[str, np.ndarray], Batch | None]:
             rows = data.within(everything, number, table) + data.begins[number]
-            return encoder.transform(table, data.labels[rows], None if data.weights is None else data.weights[rows])
+            encoded = encoder.transform(table, data.labels[rows], None if data.weights is None else data.weights[rows])
+            counts = {part: encoded.unknown_counts(data.within(parts[part], number, table)) for part in parts}
+            kept = None if sample is None else encoded.take(data.within(sample, number, table))
+            return encoded, counts, kept
+
+        counts, kept = dict.fromkeys(parts, np.zeros((2, encoder.fields), np.int64)), []
+
+        def collected(pieces: Iterator[Piece]) -> Iterator[Encoded]:
+            for piece in pieces:
+                encoded, found, batch = piece.result
+                counts.update({part: counts[part] + found[part] for part in parts})
+                kept.append(batch)
+                yield encoded
 
         with self.progress(f"encoding {data.reader.path.name}") as progress:
-            pieces = each_piece(data.reader, encode, progress)
-            return cache.write_encoded(folder, name, (piece.result for piece in pieces))
+            about = cache.write_encoded(folder, name, collected(each_piece(data.reader, encode, progress)))
+        return Written(about, {part: encoder.unseen_share(counts[part]) for part in parts}, kept)
 
     def _part(
-        self, folder: Path, name: str, tables: dict[str, Any], rows: np.ndarray, encoder: Encoder
+        self, folder: Path, name: str, table: str, data: OpenTable, rows: np.ndarray, written: Written
     ) -> dict[str, Any]:
-        table = name if name in tables else "data"
-        encoded = cache.map_encoded(folder, table, tables[table])
-        if self.source.task == "binary" and name != "test":
-            assert encoded.labels is not None
-            if len(classes := np.unique(encoded.labels[rows])) < 2:
-                raise InputError(f"all labels of the {name} part are {classes[0]:g}; it needs 0 and 1: give more rows")
+        """Writes the part's rows; returns what the manifest says of it."""
+        judged = self.source.task == "binary" and name != "test"
+        if judged and len(classes := np.unique(data.labels[rows])) < 2:
+            raise InputError(f"all labels of the {name} part are {classes[0]:g}; it needs 0 and 1: give more rows")
         (folder / f"{name}.rows").write_bytes(rows.astype(np.int64).tobytes())
-        return {"table": table, "count": len(rows), "unseen_id_share": encoder.unseen_share(encoded, rows)}
+        return {"table": table, "count": len(rows), "unseen_id_share": written.unseen_share[name]}
 
 
 def open_source(

@@ -51,15 +51,14 @@ def evaluate_file(model: TrainedModel, path: str | Path, passes: Passes = _silen
         columns, _ = gather(reader, [column], progress)
     with naming(path):
         labels = gathered_labels(columns[column], column, model.label, model.task)
-    predictions, unseen = [], np.zeros(model.encoder.fields)
+    predictions, counts = [], np.zeros((2, model.encoder.fields), np.int64)
     with passes(f"scoring {reader.path.name}") as progress:
         for piece in _scored(model, reader, None, progress):
             predictions.append(piece.predictions)
-            unseen += piece.encoded.unknown_share() * len(piece.predictions)
+            counts += piece.encoded.unknown_counts()
     measure = metrics.regression if model.task == "regression" else metrics.binary
     measured = measure(labels, np.concatenate(predictions))
-    known = zip(model.encoder.field_names, unseen / len(labels), model.encoder.unknown_rows, strict=True)
-    return {**measured, "unseen_id_share": {name: float(share) for name, share, row in known if row >= 0}}
+    return {**measured, "unseen_id_share": model.encoder.unseen_share(counts)}
 
 
 def predict_file(

@@ -15,8 +15,6 @@ from fastfm_core.contract import Batch, Entries, Pooling
 from fastfm_core.data.columns import ragged_positions
 from fastfm_core.errors import InputError
 
-PIECE_ROWS = 1 << 16
-
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
@@ -74,17 +72,18 @@ class Encoded:
             weights=_rows_of(self.weights, rows),
         )
 
-    def unknown_share(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """[F] float64: the share of each field's entries, in the samples ``rows`` [k] or in all, that are unknown."""
+    def unknown_counts(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """[2, F] int64: the unknown entries and all entries of each field, in the samples ``rows`` [k] (None: all)."""
         rows = np.arange(len(self)) if rows is None else rows
-        unknown, met = np.zeros((2, self.fields), np.int64)
-        for begin in range(0, len(rows), PIECE_ROWS):
-            entries = self._entries(rows[begin : begin + PIECE_ROWS])
-            slots = np.arange(entries.slots)
-            field = (slots if entries.offsets is None else np.repeat(slots, np.diff(entries.offsets))) % self.fields
-            unknown += np.bincount(field[entries.ids == self.unknown_rows[field]], minlength=self.fields)
-            met += np.bincount(field, minlength=self.fields)
-        return unknown / np.maximum(met, 1)
+        if self.offsets is None:
+            unknown = (self.ids.take(rows, axis=0) == self.unknown_rows).sum(axis=0)
+            return np.stack([unknown, np.full(self.fields, len(rows))])
+        entries = self._entries(rows)
+        slots = np.arange(entries.slots)
+        assert entries.offsets is not None
+        field = np.repeat(slots, np.diff(entries.offsets)) % self.fields
+        unknown = field[entries.ids == self.unknown_rows[field]]
+        return np.stack([np.bincount(found, minlength=self.fields) for found in (unknown, field)])
 
     def _entries(self, rows: np.ndarray) -> Entries:
         if self.offsets is None:

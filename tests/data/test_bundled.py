@@ -33,7 +33,7 @@ def test_from_file_to_encoded_rows() -> None:
     encoder = Encoder.fit(table, typed.schema, training)
     encoded = encoder.transform(table, labels)
     assert encoded.ids.shape == (12_684, 25) and encoded.offsets is None and encoded.values is None
-    assert max(encoder.unseen_share(encoded, test).values()) < 0.01
+    assert max(encoder.unseen_share(encoded.unknown_counts(test)).values()) < 0.01
 
 
 def test_respondents_stay_on_one_side() -> None:

@@ -155,9 +155,9 @@ def test_nothing_is_learnt_from_rows_outside_training() -> None:
     assert encoder.to_dict() == alone.to_dict()
     encoded = encoder.transform(table)
     assert encoded.ids.tolist() == [2, 5, 2, 5, 0, 5, 3, 0, 3]
-    assert encoder.unseen_share(encoded) == {"x": 0.5, "tags": 2 / 5}
-    assert encoder.unseen_share(encoded, np.array([3])) == {"x": 1.0, "tags": 1.0}
-    assert encoder.unseen_share(encoded, np.array([0, 1])) == {"x": 0.0, "tags": 0.0}
+    assert encoder.unseen_share(encoded.unknown_counts()) == {"x": 0.5, "tags": 2 / 5}
+    assert encoder.unseen_share(encoded.unknown_counts(np.array([3]))) == {"x": 1.0, "tags": 1.0}
+    assert encoder.unseen_share(encoded.unknown_counts(np.array([0, 1]))) == {"x": 0.0, "tags": 0.0}
 
 
 def test_unsigned_64_bit_ids_survive_and_meet_their_text() -> None:
