@@ -39,7 +39,7 @@ def train(options: Namespace) -> None:
             source, seed=options.seed, min_count=config.min_count, base=known, progress=PassProgress
         )
     config = config.resolved(len(prepared.parts["train"].rows))
-    _say_notes(prepared, config)
+    _say_notes(prepared, config, watch.seconds["encode"])
     with _run(options, prepared) as run:
         model, optimizer = _start_model(options, source, prepared, config, backend, base)
         with watch.measure("train"):
@@ -128,12 +128,13 @@ def _write_metrics(options: Namespace, metrics: dict[str, Any]) -> None:
         write_json(options.metrics_json, metrics)
 
 
-def _say_notes(prepared: prepare.Prepared, config: TrainConfig) -> None:
+def _say_notes(prepared: prepare.Prepared, config: TrainConfig, seconds: float) -> None:
     for line in prepared.notes:
         say(line)
     if config.embedding_l2 and config.rows == "lazy":
         say(f"embedding_l2={config.embedding_l2:g} is applied to the rows a batch touches only (rows=lazy)")
-    say(", ".join(f"{name} {len(part.rows):,} rows" for name, part in prepared.parts.items()))
+    parts = ", ".join(f"{name} {len(part.rows):,} rows" for name, part in prepared.parts.items())
+    say(f"{parts}; {'encoded by an earlier run' if prepared.cached else f'encoded in {seconds:.1f} s'}")
 
 
 def _run(options: Namespace, prepared: prepare.Prepared) -> AbstractContextManager[Run]:

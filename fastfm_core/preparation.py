@@ -140,7 +140,7 @@ class Preparation:
         dropped = ",".join(filter(None, (source.drop, source.id, source.weight)))
         options = {"categorical": source.categorical, "numeric": source.numeric, "multihot": source.multihot}
         typed = resolve(sample, label, declared=source.declared, hints=data.reader.hints, drop=dropped, **options)
-        return typed.schema, [*notes, *typed.describe()]
+        return typed.schema, [*notes, *typed.describe(), *typed.doubts()]
 
     def _fit(self, data: OpenTable, schema: Schema, train_rows: np.ndarray) -> Encoder:
         fitting = EncoderFit(schema, self.min_count or default_min_count(len(train_rows)))

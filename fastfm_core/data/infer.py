@@ -38,6 +38,13 @@ class TypedColumns(NamedTuple):
         kinds: dict[str, Field] = {field.name: field for field in self.schema.fields}
         return [f"{name}: {_kind_text(kinds.get(name))} ({reason})" for name, reason in self.reasons.items()]
 
+    def doubts(self) -> list[str]:
+        """A line that names the columns of integers which were guessed to be numbers: ids among them would be wrong."""
+        numbers = [field.name for field in self.schema.fields if isinstance(field, Numeric)]
+        integers = [name for name in numbers if self.reasons[name].startswith("guessed: integer")]
+        mend = "if one is an id or a code, name it in --categorical"
+        return [f"integers taken as numbers by a guess: {', '.join(integers)}; {mend}"] if integers else []
+
 
 def guess(columns: Table, label: str | None = None, drop: Sequence[str] = ()) -> TypedColumns:
     """Guesses every column but the label's and the dropped ones. InputError for an unknown name in ``drop``."""

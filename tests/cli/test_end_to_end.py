@@ -56,7 +56,7 @@ def test_training_shows_the_columns_the_epochs_and_the_result(run):
     ]
     shown = done.stderr.splitlines()
     assert "weather: categorical (guessed: text, 3 distinct values)" in shown
-    assert "train 8,879 rows, valid 1,268 rows, test 2,537 rows" in shown
+    assert any(line.startswith("train 8,879 rows, valid 1,268 rows, test 2,537 rows; encoded") for line in shown)
     assert [line.split()[1] for line in shown if line.startswith("epoch ")] == ["1", "2", "3"]
     assert sum("touches only" in line for line in shown) == 1
 

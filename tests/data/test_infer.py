@@ -57,6 +57,12 @@ def test_every_column_has_a_line() -> None:
     assert len(lines) == 10
 
 
+def test_integers_taken_as_numbers_are_doubted_aloud() -> None:
+    (line,) = guess(guessable_table(), "click").doubts()
+    assert line.startswith("integers taken as numbers by a guess: count, gaps; ")
+    assert resolve(guessable_table(), "click", numeric="count,gaps").doubts() == []
+
+
 def test_parquet_like_columns_are_guessed_as_their_texts_are() -> None:
     whole = np.resize(np.arange(30), 100)
     typed = guess({"user_id": whole.astype(np.uint64), "level": whole % 3, "amount": whole, "ratio": whole / 7})
