@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from fastfm_core.errors import InputError
 from fastfm_core.folders import user_cache
 
 LARGEST = 20 << 30
+DAY = 86_400.0
 VARIABLE = "FASTFM_CORE_TABLES"
 MANIFEST = "entry.json"
 ARRAYS = ("ids", "offsets", "values", "dense", "labels", "weights")
@@ -120,7 +122,10 @@ def new_entry(key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _evict(parent: Path, keep: str) -> None:
-    """Removes the entries that were used longest ago until the rest takes at most LARGEST bytes."""
+    """Removes what killed builders left a day ago, and the entries used longest ago, until LARGEST bytes are left."""
+    for path in parent.glob(".*"):
+        if path.stat().st_mtime < time.time() - DAY:
+            shutil.rmtree(path, ignore_errors=True)
     entries = [path for path in parent.iterdir() if (path / MANIFEST).is_file()]
     sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in entries}
     total = sum(sizes.values())

@@ -1,8 +1,8 @@
 """A training killed at random moments, again and again, ends with the bytes of an undisturbed one.
 
 Each run trains in a forked child, which loads nothing anew, writes a checkpoint after every step and is killed by
-SIGKILL after a random time; then it is resumed. FASTFM_KILLS sets how many kills there are; with 100 or more of them
-some must have hit a file that was being written.
+SIGKILL after a random time; then it is resumed. FASTFM_KILLS sets another number of kills than 100; of so many some
+must have hit a file that was being written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from fastfm_core import cli
 
-KILLS = int(os.environ.get("FASTFM_KILLS", "20"))
+KILLS = int(os.environ.get("FASTFM_KILLS", "100"))
 SETTINGS = ["epochs=12", "hidden=4", "dim=3", "batch_size=64", "lr=0.02", "patience=99", "evaluations_per_epoch=2"]
 TIMES = {"seconds", "rows_per_second"}
 
@@ -79,7 +79,7 @@ def content(folder: Path) -> dict[str, Any]:
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
     data = write_clicks(tmp_path / "clicks.csv")
     settings = [part for setting in [*SETTINGS, "checkpoint_seconds=0"] for part in ("--set", setting)]
-    start = ["train", str(data), *settings, "--threads", "1", "--out"]
+    start = ["train", str(data), *settings, "--threads", "2", "--out"]
     assert cli.main([*start, str(tmp_path / "loaded")]) == 0  # whatever is loaded and compiled now, no child loads
     longest = seconds_of([*start, str(tmp_path / "whole")])
     expected, random = content(tmp_path / "whole"), np.random.default_rng(0)
