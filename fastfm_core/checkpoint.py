@@ -27,7 +27,7 @@ WEIGHTS, DESCRIPTION, METRICS = "model.safetensors", "model.json", "metrics.json
 OPTIMIZER = "optimizer.safetensors"
 FILES = (WEIGHTS, OPTIMIZER, DESCRIPTION, METRICS)
 PARTS = (*(f".{name}.*.part" for name in FILES), ".tmp??????")  # what a killed writer may leave, the library's too
-FORMAT, FORMAT_NUMBER = "fastfm-core model", 1
+FORMAT, FORMAT_NUMBER = "fastfm-core model", 2
 
 
 class Checkpoint(NamedTuple):
