@@ -49,8 +49,7 @@ class NumericFitter:
         known = values[~np.isnan(values)]
         missing_seen = len(known) < len(values)
         if field.transform == "quantile":
-            edges = np.unique(np.quantile(known, np.arange(1, field.bins) / field.bins)) if len(known) else known
-            return QuantileCodec(field, edges.tolist(), missing_seen)
+            return QuantileCodec(field, _bin_edges(known, field.bins), missing_seen)
         transform = field.transform
         if transform == "auto":
             transform = "log1p" if _kurtosis(known) > HEAVY_TAIL_KURTOSIS else "standardize"
@@ -100,7 +99,7 @@ class NumericCodec:
 
 
 class QuantileCodec:
-    """The bin that x falls in: bin k holds edges[k-1] <= x < edges[k]."""
+    """The bin that x falls in: bin k, counted from 0, holds edges[k-1] < x <= edges[k]."""
 
     has_unknown = False
     rare_training = False
@@ -114,7 +113,7 @@ class QuantileCodec:
     def encode(self, table: Table) -> Slots:
         name = self.field.columns[0]
         values = numbers(column_of(table, name), name)
-        bins = 1 + np.searchsorted(self.edges, values, side="right")
+        bins = 1 + np.searchsorted(self.edges, values)
         return Slots(np.where(np.isnan(values), MISSING_BIN, bins))
 
     def note(self) -> str | None:
@@ -127,6 +126,14 @@ class QuantileCodec:
     @classmethod
     def from_dict(cls, field: Numeric, state: dict[str, Any]) -> QuantileCodec:
         return cls(field, **state)
+
+
+def _bin_edges(values: np.ndarray, bins: int) -> list[float]:
+    """Quantiles that are values themselves, and below the largest, so that every bin between them holds some value."""
+    if not len(values):
+        return []
+    edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="inverted_cdf"))
+    return edges[edges < values.max()].tolist()
 
 
 def _kurtosis(values: np.ndarray) -> float:
