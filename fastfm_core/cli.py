@@ -62,7 +62,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         return options
     from fastfm_core.config_file import read_config
 
-    return build_parser(read_config(options.config).options).parse_args(arguments)
+    defaults = read_config(options.config).options
+    try:
+        return build_parser(defaults).parse_args(arguments)
+    except InputError as error:
+        raise InputError(f"{options.config}: {error}") from None
 
 
 def build_parser(train_defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.ArgumentParser:

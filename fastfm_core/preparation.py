@@ -59,6 +59,7 @@ class Preparation:
     def write(self, folder: Path) -> dict[str, Any]:
         """Writes the encoded tables; returns the entry's manifest."""
         source, files = self.source, self.source.files
+        own = open_table(files["data"]).names
         reader = open_source(files["data"], source.join)
         with naming(reader.path):
             label = label_expression(source, reader)
@@ -72,7 +73,6 @@ class Preparation:
         tables = {"data": self._encode(folder, "data", data, encoder)}
         notes = _reader_notes(reader)
         for name in [name for name in PARTS if name in files]:
-            own = open_table(files["data"]).names
             other = self._first_pass(open_source(files[name], source.join, own, label_column), label)
             tables[name] = self._encode(folder, name, other, encoder)
             rows[name] = np.arange(len(other.labels))
@@ -83,7 +83,7 @@ class Preparation:
         notes += leak_warnings(cache.map_encoded(folder, "data", tables["data"]), rows["train"], encoder, source.task)
         notes += [] if source.split or "test" in files else list(map(_time_warning, time_columns(sample)[:1]))
         return {
-            "name": files["data"].name.partition(".")[0], "label": label, "columns": open_table(files["data"]).names,
+            "name": files["data"].name.partition(".")[0], "label": label, "columns": own,
             "encoder": encoder.to_dict(), "tables": tables, "parts": parts, "notes": notes,
         }  # fmt: skip
 
@@ -222,13 +222,13 @@ def _split(split: str | None, data: OpenTable, given: list[str], seed: int) -> d
 
 def _times(column: Gathered) -> np.ndarray:
     """[n] numbers that order the rows: the column's own, or the rank of its text (dates as in 2026-11-24)."""
-    missing = column.texts.starts == column.texts.ends
-    if missing.any():
-        raise RowError("--split time: the time is missing in ", column.row_of(int(np.argmax(missing)) + 1), ": fill it")
+    texts = column.texts.tolist()
+    missing = [not text.strip() or text.strip().lower() == "nan" for text in texts]
+    if any(missing):
+        raise RowError("--split time: the time is missing in ", column.row_of(missing.index(True) + 1), ": fill it")
     try:
         return numbers(column.texts, "time")[column.codes]
     except RowError:
-        texts = column.texts.tolist()
         ranks = np.empty(len(texts), np.int64)
         ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
         return ranks[column.codes]

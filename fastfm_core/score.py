@@ -18,7 +18,7 @@ from fastfm_core.data.encoded import Encoded
 from fastfm_core.data.labels import parse_expression
 from fastfm_core.data.readers import Reader
 from fastfm_core.data.stream import each_piece, gather, naming
-from fastfm_core.data.text import Texts
+from fastfm_core.data.text import Bags, Texts
 from fastfm_core.errors import InputError
 from fastfm_core.files import whole_file
 from fastfm_core.preparation import gathered_labels, open_source
@@ -51,15 +51,14 @@ def evaluate_file(model: TrainedModel, path: str | Path, passes: Passes = _silen
         columns, _ = gather(reader, [column], progress)
     with naming(path):
         labels = gathered_labels(columns[column], column, model.label, model.task)
-    predictions, unseen = [], np.zeros(model.encoder.fields)
+    predictions, counts = [], np.zeros((2, model.encoder.fields), np.int64)
     with passes(f"scoring {reader.path.name}") as progress:
         for piece in _scored(model, reader, None, progress):
             predictions.append(piece.predictions)
-            unseen += piece.encoded.unknown_share() * len(piece.predictions)
+            counts += piece.encoded.count_unknown()
     measure = metrics.regression if model.task == "regression" else metrics.binary
     measured = measure(labels, np.concatenate(predictions))
-    known = zip(model.encoder.field_names, unseen / len(labels), model.encoder.unknown_rows, strict=True)
-    return {**measured, "unseen_id_share": {name: float(share) for name, share, row in known if row >= 0}}
+    return {**measured, "unseen_id_share": model.encoder.share_of(counts)}
 
 
 def predict_file(
@@ -89,10 +88,10 @@ def predict_file(
 
 
 def _open(model: TrainedModel, path: str | Path) -> Reader:
-    return open_source(path, model.join, model.columns, parse_expression_column(model.label, model.columns))
+    return open_source(path, model.join, model.columns, _label_column(model.label, model.columns))
 
 
-def parse_expression_column(label: str, columns: list[str]) -> str:
+def _label_column(label: str, columns: list[str]) -> str:
     """The label's column among the training file's; the label itself where a joined table had it."""
     try:
         return parse_expression(label, columns).column
@@ -102,7 +101,10 @@ def parse_expression_column(label: str, columns: list[str]) -> str:
 
 def _scored(model: TrainedModel, reader: Reader, id: str | None, progress: Any) -> Iterator[ScoredPiece]:
     def encode(_: int, table: Table) -> tuple[Any, Encoded]:
-        return (column_of(table, id) if id else None), model.encoder.transform(table)
+        ids = column_of(table, id) if id else None
+        if isinstance(ids, Bags):
+            raise InputError(f"column {id!r} has several values a cell: name another with --id COL")
+        return ids, model.encoder.transform(table)
 
     for piece in each_piece(reader, encode, progress):
         ids, encoded = piece.result

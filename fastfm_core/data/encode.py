@@ -136,8 +136,13 @@ class Encoder:
 
     def unseen_share(self, encoded: Encoded, rows: np.ndarray | None = None) -> dict[str, float]:
         """Per vocabulary field, the share of its values in the samples ``rows`` (None: all) that are unknown."""
-        shares = zip(self.field_names, encoded.unknown_share(rows).tolist(), self.unknown_rows.tolist(), strict=True)
-        return {name: share for name, share, unknown in shares if unknown >= 0}
+        return self.share_of(encoded.count_unknown(rows))
+
+    def share_of(self, counts: np.ndarray) -> dict[str, float]:
+        """The same from counts [2, F] of unknown and of all entries, as ``Encoded.count_unknown`` gives them."""
+        shares = (counts[0] / np.maximum(counts[1], 1)).tolist()
+        known = zip(self.field_names, shares, self.unknown_rows.tolist(), strict=True)
+        return {name: share for name, share, unknown in known if unknown >= 0}
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description from which ``from_dict`` makes an encoder that gives the same ids."""

@@ -71,17 +71,17 @@ class Encoded:
             weights=_rows_of(self.weights, rows),
         )
 
-    def unknown_share(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """[F] float64: the share of each field's entries, in the samples ``rows`` [k] or in all, that are unknown."""
+    def count_unknown(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """[2, F] int64: each field's unknown entries, and all of them, in the samples ``rows`` [k] or in all."""
         rows = np.arange(len(self)) if rows is None else rows
-        unknown, met = np.zeros((2, self.fields), np.int64)
+        counts = np.zeros((2, self.fields), np.int64)
         for begin in range(0, len(rows), PIECE_ROWS):
             entries = self._entries(rows[begin : begin + PIECE_ROWS])
             slots = np.arange(entries.slots)
             field = (slots if entries.offsets is None else np.repeat(slots, np.diff(entries.offsets))) % self.fields
-            unknown += np.bincount(field[entries.ids == self.unknown_rows[field]], minlength=self.fields)
-            met += np.bincount(field, minlength=self.fields)
-        return unknown / np.maximum(met, 1)
+            counts[0] += np.bincount(field[entries.ids == self.unknown_rows[field]], minlength=self.fields)
+            counts[1] += np.bincount(field, minlength=self.fields)
+        return counts
 
     def _entries(self, rows: np.ndarray) -> Entries:
         if self.offsets is None:

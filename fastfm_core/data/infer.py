@@ -99,6 +99,8 @@ def _type_columns(
     for field in declared.values():
         for column in field.columns:
             column_of(columns, column)
+            if column == label_column:
+                raise InputError(f"column {column!r} is the label, and --config declares it as well: leave it out")
         if field.name not in columns:
             fields.append(field)
             reasons[field.name] = "by --config"
