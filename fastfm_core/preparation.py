@@ -117,9 +117,9 @@ class Preparation:
 
     def _typed(self, sample: Table, label: str, reader: Reader) -> TypedColumns:
         source = self.source
-        dropped = ",".join(filter(None, (source.drop, source.id, source.weight)))
-        options = {"categorical": source.categorical, "numeric": source.numeric, "multihot": source.multihot}
-        return resolve(sample, label, declared=source.declared, hints=reader.hints, drop=dropped, **options)
+        names = ("categorical", "numeric", "multihot", "drop", "id", "weight")
+        options = {name: getattr(source, name) for name in names}
+        return resolve(sample, label, declared=source.declared, hints=reader.hints, **options)
 
     def _fit(self, data: OpenTable, schema: Schema, train_rows: np.ndarray) -> Encoder:
         fitting = EncoderFit(schema, self.min_count or default_min_count(len(train_rows)))

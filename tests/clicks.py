@@ -16,9 +16,6 @@ def write(path: Path, header: list[str], rows: Any) -> str:
     return str(path)
 
 
-HEADER = ["user", "movie", "size", "tags", "timestamp", "weight", "label"]
-
-
 def write_clicks(path: Path, rows: int = 600, seed: int = 0) -> str:
     """User ids beyond 2^63, a movie to join by, a number with gaps, weighted tags, a time with ties, weight, label."""
     random = np.random.default_rng(seed)
@@ -26,13 +23,15 @@ def write_clicks(path: Path, rows: int = 600, seed: int = 0) -> str:
     sizes, tags = random.normal(size=rows), random.integers(0, 6, (rows, 2)).tolist()
     labels = (sizes + (movies % 3) + random.normal(size=rows) > 1).astype(int).tolist()
 
+    header = ["user", "movie", "size", "tags", "timestamp", "weight", "label"]
+
     def row(k: int) -> list[Any]:
         first, second = tags[k]
         size = "" if k % 7 == 0 else f"{sizes[k]:.3f}"
         time, weight = 1_700_000_000 + k // 3, 1 if users[k] % 2 else 3
         return [2**64 - 1 - users[k], f"m{movies[k]}", size, f"t{first}:0.5|t{second}", time, weight, labels[k]]
 
-    return write(path, HEADER, map(row, range(rows)))
+    return write(path, header, map(row, range(rows)))
 
 
 def write_movies(path: Path) -> str:

@@ -173,10 +173,7 @@ class Schema:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description, read back by ``from_dict``."""
-        return {
-            "fields": [{"type": type(field).__name__.lower(), **asdict(field)} for field in self.fields],
-            "label": self.label,
-        }
+        return {"fields": list(map(field_to_dict, self.fields)), "label": self.label}
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Schema:
@@ -195,9 +192,16 @@ class Schema:
             raise InputError(f"column {field.name!r} uses the rows of {share!r}: give min_count there")
 
 
+def field_to_dict(field: Field) -> dict[str, Any]:
+    """A field's type and arguments, read back by ``field_from_dict``."""
+    return {"type": type(field).__name__.lower(), **asdict(field)}
+
+
 def field_from_dict(description: dict[str, Any]) -> Field:
     """A field from its type and arguments; InputError naming the column for what no column type has."""
-    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in description.items()}
+    arguments: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in description.items()
+    }
     name, given = arguments.get("name"), str(arguments.pop("type", ""))
     kind = given.lower()
     if kind not in COLUMN_TYPES:
