@@ -206,10 +206,10 @@ def field_from_dict(description: dict[str, Any]) -> Field:
     kind = given.lower()
     if kind not in COLUMN_TYPES:
         raise InputError(f"column {name!r} has type {given!r}: known are {', '.join(COLUMN_TYPES)}")
-    known = [field.name for field in fields(COLUMN_TYPES[kind])]
+    known = [field.name for field in fields(COLUMN_TYPES[kind]) if field.name != "name"]
     for key, value in arguments.items():
-        if key not in known:
-            raise InputError(f"column {name!r}: type {kind} has no {key!r}, only {', '.join(known[1:])}")
+        if key not in ("name", *known):
+            raise InputError(f"column {name!r}: type {kind} has no {key!r}, only {', '.join(known)}")
         _check_type(name, key, value)
     try:
         return COLUMN_TYPES[kind](**arguments)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.data.codecs.codec import Slots
-from fastfm_core.data.columns import Table, column_of, numbers, take
+from fastfm_core.data.columns import Table, column_of, counting_from, numbers, take
 from fastfm_core.data.schema import Numeric
 
 VALUE, MISSING = 0, 1
@@ -39,7 +39,8 @@ class NumericFitter:
     def observe(self, field: Numeric, table: Table, rows: np.ndarray, sampled: np.ndarray) -> np.ndarray:
         """[k] float64, NaN where missing."""
         name = field.columns[0]
-        return numbers(take(column_of(table, name), sampled), name)
+        with counting_from(sampled):
+            return numbers(take(column_of(table, name), sampled), name)
 
     def merge(self, seen: np.ndarray) -> None:
         self._pieces.append(seen)
