@@ -17,7 +17,7 @@ from fastfm_core.data import Encoded, Encoder, Schema, cache, open_table, read_t
 from fastfm_core.data.bundled import COUPON_LABEL
 from fastfm_core.data.columns import RowError, Table, join_rows, numbers, take, unknown_column
 from fastfm_core.data.encode import EncoderFit, default_min_count, sampled_rows
-from fastfm_core.data.infer import TypedColumns, resolve, time_columns
+from fastfm_core.data.infer import resolve, time_columns
 from fastfm_core.data.labels import Task, describe_label, label_values, parse_expression
 from fastfm_core.data.readers import Reader
 from fastfm_core.data.readers.join import JoinedReader
@@ -67,9 +67,8 @@ class Preparation:
         data = self._first_pass(reader, label, source.split)
         with naming(reader.path):
             rows = _split(source.split, data, [name for name in PARTS if name in files], self.seed)
-            sample = self._sample(data, rows["train"])
-            typed = self._typed(sample, label, reader)
-            encoder = self._fit(data, typed.schema, rows["train"])
+            schema, said, warned = self._typed(data, rows["train"], label)
+            encoder = self._fit(data, schema, rows["train"])
         tables = {"data": self._encode(folder, "data", data, encoder)}
         notes = _reader_notes(reader)
         for name in [name for name in PARTS if name in files]:
@@ -78,13 +77,11 @@ class Preparation:
             rows[name] = np.arange(len(other.labels))
             notes += _reader_notes(other.reader)
         parts = {name: self._part(folder, name, tables, rows[name], encoder) for name in PARTS}
-        notes += [describe_label({label_column: sample[label_column]}, label, source.task), *typed.describe()]
-        notes += encoder.notes()
+        notes += said + encoder.notes()
         notes += leak_warnings(cache.map_encoded(folder, "data", tables["data"]), rows["train"], encoder, source.task)
-        notes += [] if source.split or "test" in files else list(map(_time_warning, time_columns(sample)[:1]))
         return {
             "name": files["data"].name.partition(".")[0], "label": label, "columns": own,
-            "encoder": encoder.to_dict(), "tables": tables, "parts": parts, "notes": notes,
+            "encoder": encoder.to_dict(), "tables": tables, "parts": parts, "notes": notes + warned,
         }  # fmt: skip
 
     def _first_pass(self, reader: Reader, label: str, split: str | None = None) -> OpenTable:
@@ -115,11 +112,15 @@ class Preparation:
                 break
         return join_rows(tables)
 
-    def _typed(self, sample: Table, label: str, reader: Reader) -> TypedColumns:
-        source = self.source
+    def _typed(self, data: OpenTable, train_rows: np.ndarray, label: str) -> tuple[Schema, list[str], list[str]]:
+        """What the columns are, the lines that say so, and the warning of a time that the split does not heed."""
+        source, sample = self.source, self._sample(data, train_rows)
         names = ("categorical", "numeric", "multihot", "drop", "id", "weight")
         options = {name: getattr(source, name) for name in names}
-        return resolve(sample, label, declared=source.declared, hints=reader.hints, **options)
+        typed = resolve(sample, label, declared=source.declared, hints=data.reader.hints, **options)
+        heeded = source.split or "test" in source.files
+        warned = [] if heeded else list(map(_time_warning, time_columns(sample)[:1]))
+        return typed.schema, [describe_label(sample, label, source.task), *typed.describe()], warned
 
     def _fit(self, data: OpenTable, schema: Schema, train_rows: np.ndarray) -> Encoder:
         fitting = EncoderFit(schema, self.min_count or default_min_count(len(train_rows)))

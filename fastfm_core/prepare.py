@@ -75,15 +75,14 @@ def prepare(source: Source, *, seed: int, min_count: int | None = None, progress
         raise InputError(f"{cache.tables_folder()}: an encoded table vanished while it was made; run again")
     folder, manifest = entry
     encoder = Encoder.from_dict(manifest["encoder"])
-    parts = {name: _part(folder, name, manifest) for name in PARTS}
+    tables = {name: cache.map_encoded(folder, name, about) for name, about in manifest["tables"].items()}
+    parts = {name: _part(folder, name, manifest["parts"][name], tables) for name in PARTS}
     return Prepared(manifest["name"], manifest["label"], manifest["columns"], encoder, parts, manifest["notes"], cached)
 
 
-def _part(folder: Path, name: str, manifest: dict[str, Any]) -> Part:
-    about = manifest["parts"][name]
-    encoded = cache.map_encoded(folder, about["table"], manifest["tables"][about["table"]])
+def _part(folder: Path, name: str, about: dict[str, Any], tables: dict[str, Encoded]) -> Part:
     rows = np.array(cache.map_array(folder / f"{name}.rows", [about["count"]], "<i8"))
-    return Part(encoded, rows, about["unseen_id_share"])
+    return Part(tables[about["table"]], rows, about["unseen_id_share"])
 
 
 def _key(source: Source, seed: int, min_count: int | None) -> str:
