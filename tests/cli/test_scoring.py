@@ -55,14 +55,24 @@ def test_evaluating_the_test_file_gives_the_trainings_own_metrics(run, tmp_path)
 
 
 def test_evaluating_in_pieces_changes_no_share_and_no_metric(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(reader, "BLOCK_BYTES", 1_000)
-    command = ["evaluate", str(run / "model"), str(run / "test.csv"), "--metrics-json", str(tmp_path / "m.json")]
-    assert cli.main(command) == 0
-    own = json.loads((run / "model" / "metrics.json").read_text())["test"]
-    found = json.loads((tmp_path / "m.json").read_text())["test"]
-    assert found["unseen_id_share"] == own["unseen_id_share"] and found["unseen_id_share"]["tags"] < 1
-    assert {key: found[key] for key in ("rows", "positives")} == {key: own[key] for key in ("rows", "positives")}
-    assert found["logloss"] == pytest.approx(own["logloss"], rel=1e-6) and found["auc"] == pytest.approx(own["auc"])
+    header, *rows = rows_of(run / "test.csv")
+    for row in rows[:100]:
+        row[1] = "never met"
+    rows[0][3] = "new|t1|t2"
+    path = write(tmp_path / "new.csv", header, rows)
+    found = []
+    for size in (4 << 20, 1_000):
+        monkeypatch.setattr(reader, "BLOCK_BYTES", size)
+        command = ["evaluate", str(run / "model"), path, "--metrics-json", str(tmp_path / "m.json")]
+        assert cli.main(command) == 0
+        found.append(json.loads((tmp_path / "m.json").read_text())["test"])
+    whole, pieces = found
+    tags = sum(len(row[3].split("|")) for row in rows)
+    assert whole["unseen_id_share"]["movie"] == 100 / 600 and whole["unseen_id_share"]["tags"] == 1 / tags
+    exact = ("rows", "positives", "unseen_id_share")
+    assert {key: pieces[key] for key in exact} == {key: whole[key] for key in exact}
+    assert pieces["logloss"] == pytest.approx(whole["logloss"], rel=1e-6)
+    assert pieces["auc"] == pytest.approx(whole["auc"])
 
 
 @pytest.mark.parametrize("size", [300, 5_000])
