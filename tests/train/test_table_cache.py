@@ -141,6 +141,23 @@ def test_the_newest_entry_stays_even_when_it_is_too_large(clicks, folder, monkey
     assert prepare(source(clicks), seed=1).cached
 
 
+def test_an_entry_that_another_training_made_meanwhile_stays(clicks, folder):
+    made: list[Prepared] = []
+    inodes: list[int] = []
+
+    def overtaken(name):
+        if not made:
+            made.append(prepare(source(clicks), seed=0))
+            (entry,) = folder.glob("[!.]*")
+            inodes.append((entry / "data.ids").stat().st_ino)
+        return nullcontext()
+
+    slower = prepare(source(clicks), seed=0, progress=overtaken)
+    (entry,) = entries(folder)
+    assert_equal(made[0], slower)
+    assert (entry / "data.ids").stat().st_ino == inodes[0]
+
+
 def test_what_fails_leaves_no_entry(clicks, folder):
     with pytest.raises(InputError, match="there is no column"):
         prepare(source(clicks, drop="sizes"), seed=0)
