@@ -71,7 +71,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     else:
         taken = read_config(options.config).options
         taken |= run_options.of_model(options.warm_start) if options.warm_start else {}
-    options = build_parser(taken).parse_args(arguments)
+    try:
+        options = build_parser(taken).parse_args(arguments)
+    except InputError as error:
+        raise InputError(f"{options.config}: {error}" if options.config else str(error)) from None
     if options.resume:
         run_options.require_same(options, taken)
     elif options.warm_start:

@@ -29,14 +29,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
+from fastfm_core.data.labels import Task
 from fastfm_core.data.schema import Field, field_from_dict
 from fastfm_core.errors import InputError
 
-OPTIONS = {
+NUMBERS = {"seed", "threads"}
+OPTIONS = NUMBERS | {
     "valid", "test", "label", "task", "model", "categorical", "numeric", "multihot", "drop", "id", "weight", "split",
-    "seed", "threads", "backend", "out",
+    "backend", "out",
 }  # fmt: skip
 
 
@@ -56,13 +58,9 @@ def read_config(path: str | Path | None) -> ConfigFile:
     try:
         columns = _table(content.pop("columns", {}), "columns")
         settings = _table(content.pop("settings", {}), "settings")
-        fields = [field_from_dict({"name": name, **_table(column, name)}) for name, column in columns.items()]
+        fields = [_field(name, column) for name, column in columns.items()]
         for name, value in content.items():
-            if name not in OPTIONS:
-                known = ", ".join(sorted(OPTIONS))
-                raise InputError(f"there is no option {name!r}; besides [columns] and [settings] there are {known}")
-            if not isinstance(value, str | int) or isinstance(value, bool):
-                raise InputError(f"{name} is {value!r}: give a text or a whole number")
+            _check_option(name, value)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return ConfigFile(fields, content, [f"{key}={_setting(value)}" for key, value in settings.items()])
@@ -79,6 +77,25 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: there is no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not TOML: {error}") from None
+
+
+def _field(name: str, column: Any) -> Field:
+    arguments = _table(column, name)
+    if "name" in arguments:
+        raise InputError(f"column {name!r} is named by [columns.{name}] already: leave its key name out")
+    return field_from_dict({"name": name, **arguments})
+
+
+def _check_option(name: str, value: Any) -> None:
+    if name not in OPTIONS:
+        known = ", ".join(sorted(OPTIONS))
+        raise InputError(f"there is no option {name!r}; besides [columns] and [settings] there are {known}")
+    if name in NUMBERS and (not isinstance(value, int) or isinstance(value, bool)):
+        raise InputError(f"{name} is {value!r}: give a whole number")
+    if name not in NUMBERS and not isinstance(value, str):
+        raise InputError(f"{name} is {value!r}: give a text, in quotes")
+    if name == "task" and value not in get_args(Task):
+        raise InputError(f"task is {value!r}: choose one of {', '.join(get_args(Task))}")
 
 
 def _table(value: Any, name: str) -> dict[str, Any]:

@@ -70,34 +70,35 @@ class Preparation:
     def write(self, folder: Path) -> dict[str, Any]:
         """Writes the encoded tables; returns the entry's manifest."""
         source, files = self.source, self.source.files
+        own = open_table(files["data"]).names
         reader = open_source(files["data"], source.join)
         with naming(reader.path):
             label = label_expression(source, reader)
+            label_column = parse_expression(label, reader.names).column
         data = self._first_pass(reader, label, source.split)
         with naming(reader.path):
             rows = _split(source.split, data, [name for name in PARTS if name in files], self.seed)
-            schema, notes = self._schema(data, label, rows["train"])
+            schema, said, warned = self._typed(data, rows["train"], label)
             encoder = self._fit(data, schema, rows["train"])
             if self.base is not None:
                 encoder = grow.extended(self.base, encoder)
-                notes += grow.describe(self.base, encoder)
+                said += grow.describe(self.base, encoder)
         written = self._encode(folder, "data", data, encoder, rows, sampled(rows["train"]))
         tables = {"data": written.about}
         parts = {name: self._part(folder, name, "data", data, rows[name], written) for name in rows}
-        notes = [*_reader_notes(reader), *notes, *encoder.notes()]
+        notes = _reader_notes(reader)
         for name in [name for name in PARTS if name in files]:
-            own = open_table(files["data"]).names
-            label_column = parse_expression(label, reader.names).column
             other = self._first_pass(open_source(files[name], source.join, own, label_column), label)
             every = np.arange(len(other.labels))
             separate = self._encode(folder, name, other, encoder, {name: every})
             tables[name] = separate.about
             parts[name] = self._part(folder, name, name, other, every, separate)
             notes += _reader_notes(other.reader)
+        notes += said + encoder.notes()
         notes += leak_warnings(written.sample, encoder) if source.task == "binary" else []
         return {
-            "name": files["data"].name.partition(".")[0], "label": label, "columns": open_table(files["data"]).names,
-            "encoder": encoder.to_dict(), "tables": tables, "parts": parts, "notes": notes,
+            "name": files["data"].name.partition(".")[0], "label": label, "columns": own,
+            "encoder": encoder.to_dict(), "tables": tables, "parts": parts, "notes": notes + warned,
         }  # fmt: skip
 
     def _first_pass(self, reader: Reader, label: str, split: str | None = None) -> OpenTable:
@@ -128,19 +129,21 @@ class Preparation:
                 break
         return join_rows(tables)
 
-    def _schema(self, data: OpenTable, label: str, train_rows: np.ndarray) -> tuple[Schema, list[str]]:
-        """What the columns are, and lines that say so; decided by the beginning of the training part."""
+    def _typed(self, data: OpenTable, train_rows: np.ndarray, label: str) -> tuple[Schema, list[str], list[str]]:
+        """What the columns are, the lines that say so, and the warning of a time that the split does not heed.
+
+        Decided by the beginning of the training part; a model to start from knows its columns.
+        """
         source, sample = self.source, self._sample(data, train_rows)
-        column = parse_expression(label, data.reader.names).column
-        notes = [describe_label({column: sample[column]}, label, source.task)]
-        if not source.split and "test" not in source.files:
-            notes += [_time_warning(name) for name in time_columns(sample)[:1]]
+        said = [describe_label(sample, label, source.task)]
+        heeded = source.split or "test" in source.files
+        warned = [] if heeded else list(map(_time_warning, time_columns(sample)[:1]))
         if self.base is not None:
-            return self.base.schema, notes
-        dropped = ",".join(filter(None, (source.drop, source.id, source.weight)))
-        options = {"categorical": source.categorical, "numeric": source.numeric, "multihot": source.multihot}
-        typed = resolve(sample, label, declared=source.declared, hints=data.reader.hints, drop=dropped, **options)
-        return typed.schema, [*notes, *typed.describe(), *typed.doubts()]
+            return self.base.schema, said, warned
+        names = ("categorical", "numeric", "multihot", "drop", "id", "weight")
+        options = {name: getattr(source, name) for name in names}
+        typed = resolve(sample, label, declared=source.declared, hints=data.reader.hints, **options)
+        return typed.schema, [*said, *typed.describe(), *typed.doubts()], warned
 
     def _fit(self, data: OpenTable, schema: Schema, train_rows: np.ndarray) -> Encoder:
         fitting = EncoderFit(schema, self.min_count or default_min_count(len(train_rows)))
@@ -257,13 +260,13 @@ def _split(split: str | None, data: OpenTable, given: list[str], seed: int) -> d
 
 def _times(column: Gathered) -> np.ndarray:
     """[n] numbers that order the rows: the column's own, or the rank of its text (dates as in 2026-11-24)."""
-    missing = column.texts.starts == column.texts.ends
-    if missing.any():
-        raise RowError("--split time: the time is missing in ", column.row_of(int(np.argmax(missing)) + 1), ": fill it")
+    texts = column.texts.tolist()
+    missing = [not text.strip() or text.strip().lower() == "nan" for text in texts]
+    if any(missing):
+        raise RowError("--split time: the time is missing in ", column.row_of(missing.index(True) + 1), ": fill it")
     try:
         return numbers(column.texts, "time")[column.codes]
     except RowError:
-        texts = column.texts.tolist()
         ranks = np.empty(len(texts), np.int64)
         ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
         return ranks[column.codes]

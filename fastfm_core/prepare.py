@@ -11,7 +11,7 @@ import numpy as np
 
 import fastfm_core
 from fastfm_core.data import Batches, Encoded, Encoder, cache
-from fastfm_core.data.schema import Schema
+from fastfm_core.data.schema import field_to_dict
 from fastfm_core.data.stream import digest, naming
 from fastfm_core.errors import InputError
 from fastfm_core.preparation import Preparation
@@ -97,7 +97,7 @@ def _key(source: Source, seed: int, min_count: int | None, base: Encoder | None)
             raise InputError(f"{path}: there is no such file")
         with naming(path):
             contents.append([path.name, digest(path)])
-    declared = Schema(source.declared).to_dict() if source.declared else None
+    declared = list(map(field_to_dict, source.declared))
     options = {
         name: value
         for name, value in source._asdict().items()

@@ -18,7 +18,7 @@ from fastfm_core.data.encoded import Encoded
 from fastfm_core.data.labels import parse_expression
 from fastfm_core.data.readers import Reader
 from fastfm_core.data.stream import each_piece, gather, naming
-from fastfm_core.data.text import Texts
+from fastfm_core.data.text import Bags, Texts
 from fastfm_core.errors import InputError
 from fastfm_core.files import whole_file
 from fastfm_core.preparation import gathered_labels, open_source
@@ -88,10 +88,10 @@ def predict_file(
 
 
 def _open(model: TrainedModel, path: str | Path) -> Reader:
-    return open_source(path, model.join, model.columns, parse_expression_column(model.label, model.columns))
+    return open_source(path, model.join, model.columns, _label_column(model.label, model.columns))
 
 
-def parse_expression_column(label: str, columns: Sequence[str]) -> str:
+def _label_column(label: str, columns: Sequence[str]) -> str:
     """The label's column among the training file's; the label itself where a joined table had it."""
     try:
         return parse_expression(label, columns).column
@@ -101,7 +101,10 @@ def parse_expression_column(label: str, columns: Sequence[str]) -> str:
 
 def _scored(model: TrainedModel, reader: Reader, id: str | None, progress: Any) -> Iterator[ScoredPiece]:
     def encode(_: int, table: Table) -> tuple[Any, Encoded]:
-        return (column_of(table, id) if id else None), model.encoder.transform(table)
+        ids = column_of(table, id) if id else None
+        if isinstance(ids, Bags):
+            raise InputError(f"column {id!r} has several values a cell: name another with --id COL")
+        return ids, model.encoder.transform(table)
 
     for piece in each_piece(reader, encode, progress):
         ids, encoded = piece.result

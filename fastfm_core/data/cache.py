@@ -114,8 +114,9 @@ def new_entry(key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     try:
         yield building, manifest
         (building / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-        shutil.rmtree(parent / key, ignore_errors=True)
-        os.replace(building, parent / key)
+        if find_entry(key) is None:  # else another process was quicker, and may have mapped its own
+            shutil.rmtree(parent / key, ignore_errors=True)
+            os.replace(building, parent / key)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     _evict(parent, keep=key)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import difflib
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,15 @@ class RowError(InputError):
     def after(self, rows: int) -> RowError:
         """The same mistake, ``rows`` rows further down."""
         return RowError(self.where, self.row + rows, self.what)
+
+
+@contextmanager
+def counting_from(rows: np.ndarray) -> Iterator[None]:
+    """Whatever is wrong in one of the taken ``rows`` [k] is told with its number in the table they were taken from."""
+    try:
+        yield
+    except RowError as error:
+        raise RowError(error.where, int(rows[error.row - 1]) + 1, error.what) from None
 
 
 def column_of(table: Table, name: str) -> Any:

@@ -63,15 +63,18 @@ def resolve(
     numeric: str | None = None,
     multihot: str | None = None,
     drop: str | None = None,
+    id: str | None = None,
+    weight: str | None = None,
 ) -> TypedColumns:
     """Types the columns: as declared, by comma-separated options, as the file says of itself (hints), else by a guess.
 
     ``*`` in one option stands for all columns not named elsewhere. What may follow a name and a colon: of --multihot
     the separator ('genres:|'), then ':weighted'; of --numeric the use or the transform ('age:raw', 'age:log1p'); of
-    --categorical the number of buckets to hash to ('user:100000').
+    --categorical the number of buckets to hash to ('user:100000'). What --id and --weight name is left out.
     InputError for unknown or doubly named columns.
     """
     options = {"categorical": categorical, "numeric": numeric, "multihot": multihot, "drop": drop}
+    options |= {"id": id, "weight": weight}
     chosen = _chosen(options, list(columns), _label_column(columns, label))
     return _type_columns(columns, label, chosen, {field.name: field for field in declared}, hints or {})
 
@@ -106,6 +109,8 @@ def _type_columns(
     for field in declared.values():
         for column in field.columns:
             column_of(columns, column)
+            if column == label_column:
+                raise InputError(f"column {column!r} is the label, and --config declares it as well: leave it out")
         if field.name not in columns:
             fields.append(field)
             reasons[field.name] = "by --config"
@@ -137,14 +142,14 @@ def _multihot(name: str, argument: str) -> Field:
 
 def _drop(name: str, argument: str) -> None:
     if argument:
-        raise InputError(f"--drop {name}{argument}: nothing may follow the column name, write {name}")
+        raise InputError(f"column {name!r}: nothing may follow the name, here {argument!r}, where it is left out")
 
 
 MAKERS: dict[str, Callable[[str, str], Field | None]] = {
     "categorical": _categorical,
     "numeric": _numeric,
     "multihot": _multihot,
-    "drop": _drop,
+    **dict.fromkeys(("drop", "id", "weight"), _drop),
 }
 HINTED: dict[str, Callable[[str], Field]] = {
     "categorical": Categorical,

@@ -1,7 +1,7 @@
 """What the columns of a table are: one small class per column type, and the schema that lists them.
 
-A column type is declared here, listed in COLUMN_TYPES, and fitted by what ``codecs.fitter_of`` makes for it; nothing
-else knows the types. The schema becomes a JSON-able dict, so it travels in the checkpoint.
+A column type is declared here, listed in COLUMN_TYPES, and fitted by what ``codecs.fitter_of`` makes for it. The
+schema becomes a JSON-able dict, so it travels in the checkpoint.
 
 Every field says in ``use`` where it takes part: "first" (order), "pairs", "deep", as a tuple or with commas between.
 """
@@ -9,7 +9,7 @@ Every field says in ``use`` where it takes part: "first" (order), "pairs", "deep
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from fastfm_core.errors import InputError
@@ -173,10 +173,7 @@ class Schema:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description, read back by ``from_dict``."""
-        return {
-            "fields": [{"type": type(field).__name__.lower(), **asdict(field)} for field in self.fields],
-            "label": self.label,
-        }
+        return {"fields": list(map(field_to_dict, self.fields)), "label": self.label}
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Schema:
@@ -191,22 +188,47 @@ class Schema:
         if not isinstance(owner, Categorical | MultiHot) or owner.share or getattr(owner, "buckets", None):
             mend = "name a categorical or multi-hot column with a vocabulary of its own"
             raise InputError(f"column {field.name!r}: share={share!r} is no such column; {mend}")
+        if getattr(field, "min_count", None):
+            raise InputError(f"column {field.name!r} uses the rows of {share!r}: give min_count there")
+
+
+def field_to_dict(field: Field) -> dict[str, Any]:
+    """A field's type and arguments, read back by ``field_from_dict``."""
+    return {"type": type(field).__name__.lower(), **asdict(field)}
 
 
 def field_from_dict(description: dict[str, Any]) -> Field:
     """A field from its type and arguments; InputError naming the column for what no column type has."""
-    arguments = dict(description)
-    name, kind = arguments.get("name"), str(arguments.pop("type", ""))
-    if kind.lower() not in COLUMN_TYPES:
-        raise InputError(f"column {name!r} has type {kind!r}: known are {', '.join(COLUMN_TYPES)}")
+    arguments: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in description.items()
+    }
+    name, given = arguments.get("name"), str(arguments.pop("type", ""))
+    kind = given.lower()
+    if kind not in COLUMN_TYPES:
+        raise InputError(f"column {name!r} has type {given!r}: known are {', '.join(COLUMN_TYPES)}")
+    known = [field.name for field in fields(COLUMN_TYPES[kind]) if field.name != "name"]
+    for key, value in arguments.items():
+        if key not in ("name", *known):
+            raise InputError(f"column {name!r}: type {kind} has no {key!r}, only {', '.join(known)}")
+        _check_type(name, key, value)
     try:
-        return COLUMN_TYPES[kind.lower()](**{key: _plain(value) for key, value in arguments.items()})
+        return COLUMN_TYPES[kind](**arguments)
     except TypeError as error:
         raise InputError(f"column {name!r}: {str(error).partition(') ')[2] or error}") from None
 
 
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _check_type(name: Any, key: str, value: Any) -> None:
+    """InputError for an argument of the wrong type; numbers are checked by the field itself."""
+    if value is None or key in ("min_count", "buckets", "bins"):
+        return
+    texts = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    fits, wanted = {
+        "weighted": (isinstance(value, bool), "true or false"),
+        "columns": (texts, "a list of column names"),
+        "use": (texts or isinstance(value, str), "a text or a list of texts"),
+    }.get(key, (isinstance(value, str), "a text"))
+    if not fits:
+        raise InputError(f"column {name!r}: {key} is {value!r}, give {wanted}")
 
 
 def _parts(field: Any, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def _in_order(
 
 
 class Gathered(NamedTuple):
-    """A whole column: its distinct texts, and for each row the number of its text, [n] int32."""
+    """A whole column: its distinct texts in the order met, and for each row the number of its text, [n] int32."""
 
     texts: Texts
     codes: np.ndarray
@@ -121,11 +121,13 @@ def gather(
 
 
 def _factorized(column: Any) -> tuple[Texts, np.ndarray]:
+    """Distinct texts in the order met, whatever the column's type, so that no number depends on how a file was cut."""
     if isinstance(column, Texts):
         texts, codes = column.factorize()
         return texts.packed(), codes
     texts, codes = factorize(column)
-    return Texts.of(texts), codes
+    order = np.argsort(np.unique(codes, return_index=True)[1])
+    return Texts.of(texts)[order], np.argsort(order)[codes]
 
 
 @contextmanager

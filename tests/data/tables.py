@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from fastfm_core.data import Categorical, MultiHot, Numeric, Schema
+from fastfm_core.data import Categorical, Cross, MultiHot, Numeric, Schema
 from fastfm_core.data.columns import Table
 
 MIXED_SCHEMA = Schema(
@@ -52,3 +52,34 @@ def tables(rows: st.SearchStrategy[int]) -> st.SearchStrategy[Table]:
         return st.fixed_dictionaries(names)
 
     return rows.flatmap(of_length)
+
+
+EVERY_SCHEMA = Schema(
+    [
+        Categorical("color"),
+        Categorical("user", buckets=7),
+        Categorical("last", share="color"),
+        MultiHot("tags", weighted=True, pooling="sqrtn", min_count=1),
+        Numeric("price"),
+        Numeric("age", use="first,pairs,raw", transform="log1p"),
+        Numeric("age in bins", source="age", transform="quantile", bins=4),
+        Cross(("color", "user"), buckets=50),
+    ]
+)
+
+
+def every_table(count: int, seed: int = 0) -> Table:
+    """Columns for EVERY_SCHEMA, each with missing and rare values."""
+    draw = np.random.default_rng(seed)
+
+    def some(texts: list[str]) -> np.ndarray:
+        return text_column(*(texts[k] for k in draw.integers(0, len(texts), count)))
+
+    return {
+        "color": some(["red", "blue", "", "é", "green"]),
+        "user": some([f"u{k}" for k in range(20)] + [""]),
+        "last": some(["red", "blue", "black"]),
+        "tags": some(["a:0.5|b", "", "c:2", "a|a:3|d:-1"]),
+        "price": some(["1", "2.5", "", "-3e1", "1e3"]),
+        "age": some(["30", "", "31.5", "-7", "400"]),
+    }

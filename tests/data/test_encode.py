@@ -193,6 +193,15 @@ def test_errors_name_column_and_row() -> None:
         Encoder.fit(small_table(), Schema([Numeric("age", use="raw")]))
 
 
+@pytest.mark.parametrize(
+    ("field", "cell"), [(Numeric("x"), "x"), (MultiHot("x", weighted=True), "a:x")], ids=["number", "weight"]
+)
+def test_errors_among_training_rows_name_the_row_of_the_table(field, cell: str) -> None:
+    column = text_column("1", cell, "1", "1", cell, "1")
+    with pytest.raises(InputError, match=r"column 'x', data row 5: "):
+        Encoder.fit({"x": column}, Schema([field]), np.array([0, 2, 4, 5]))
+
+
 @given(TABLES, TABLES, st.integers(1, 3), st.sampled_from([MIXED_SCHEMA, FLAT_SCHEMA]))
 def test_an_encoder_survives_json(train, other, min_count: int, schema: Schema) -> None:
     encoder = Encoder.fit(train, schema, min_count=min_count)

@@ -123,7 +123,9 @@ def test_a_condition_takes_its_column_from_the_features() -> None:
         ({"numeric": "y"}, "--numeric names 'y', which is the label"),
         ({"multihot": "tags:"}, "'tags': the separator is empty"),
         ({"numeric": "age:wide"}, "use is 'wide'"),
-        ({"drop": "age:raw"}, "nothing may follow the column name"),
+        ({"drop": "age:raw"}, "column 'age': nothing may follow the name"),
+        ({"id": "color", "categorical": "color"}, "named by --categorical and again by --id"),
+        ({"id": "colour"}, "no column 'colour'"),
         ({"drop": "*"}, "no column is left"),
     ],
 )

@@ -75,7 +75,7 @@ def test_csv_round_trip(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
     [
         ("t.csv", b"", r"t\.csv is empty"),
         ("t.csv", b"\n\n", r"t\.csv is empty"),
-        ("t.csv", b"a,b\n", "a header and no data"),
+        ("t.csv", b"a,b\n", "there are no data rows"),
         ("t.csv", b"a,a\n1,2\n", "line 1: column 'a' occurs twice"),
         ("t.csv", b"a,\n1,2\n", "line 1: column 2 has no name"),
         ("t.csv", b"a,b\n1,2\n3\n", "line 3: 1 cells where the header has 2"),
@@ -144,7 +144,7 @@ def test_parquet_keeps_numbers_and_makes_text_of_the_rest(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (pyarrow.table({"a": pyarrow.array([], pyarrow.int64())}), "a header and no data"),
+        (pyarrow.table({"a": pyarrow.array([], pyarrow.int64())}), "there are no data rows"),
         (pyarrow.table([[1], [2]], names=["a", "a"]), "'a' occurs twice"),
         (pyarrow.table({"a": [{"b": 1}]}), "'a' is struct.*neither number nor text"),
     ],

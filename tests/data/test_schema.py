@@ -7,6 +7,7 @@ import json
 import pytest
 
 from fastfm_core.data import Categorical, Cross, MultiHot, Numeric, Schema
+from fastfm_core.data.schema import field_from_dict
 from fastfm_core.errors import InputError
 
 from .tables import MIXED_SCHEMA
@@ -20,6 +21,31 @@ def test_schema_survives_json() -> None:
 def test_numeric_is_a_row_by_default_and_multihot_a_mean() -> None:
     assert Numeric("x").use == ("first", "pairs", "deep")
     assert (MultiHot("x").separator, MultiHot("x").pooling) == ("|", "mean")
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"type": "multihot", "wieghted": True}, "type multihot has no 'wieghted', only separator, pooling, weighted"),
+        ({"type": "multihot", "weighted": "no"}, "weighted is 'no', give true or false"),
+        ({"type": "multihot", "separator": 5}, "separator is 5, give a text"),
+        ({"type": "multihot", "min_count": "5"}, "min_count is '5', give a whole number"),
+        ({"type": "categorical", "use": [1]}, r"use is \(1,\), give a text or a list of texts"),
+        ({"type": "numeric", "source": 5}, "source is 5, give a text"),
+        ({"type": "numeric", "bins": True}, "bins is True, give a whole number"),
+        ({"type": "cross", "columns": "ab"}, "columns is 'ab', give a list of column names"),
+        ({"type": "cross"}, "missing 1 required positional argument: 'columns'"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_its_column(description, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        field_from_dict({"name": "a", **description})
+    assert str(caught.value).startswith("column 'a'")
+
+
+def test_a_list_is_as_good_as_a_tuple() -> None:
+    assert field_from_dict({"type": "cross", "name": "x", "columns": ["a", "b"]}) == Cross(("a", "b"), name="x")
+    assert field_from_dict({"type": "Numeric", "name": "x", "use": ["raw", "first"]}).use == ("first", "raw")
 
 
 def test_unknown_type_is_named() -> None:
@@ -42,6 +68,11 @@ def test_unknown_type_is_named() -> None:
         (lambda: Numeric("a", transform="cube"), "transform is 'cube'"),  # pyright: ignore
         (lambda: Cross(("a",)), "at least two columns"),
         (lambda: Schema([Categorical("a", share="b")]), "share='b' is no such column"),
+        (
+            lambda: Schema([Categorical("a"), MultiHot("b", share="a", min_count=2)]),
+            "rows of 'a': give min_count there",
+        ),
+        (lambda: Schema([Categorical("a", buckets=5), Categorical("b", share="a")]), "share='a' is no such column"),
         (lambda: Schema([MultiHot("a", pooling="none"), Categorical("b")]), "the only field of a schema"),
         (lambda: MultiHot("a", pooling="max"), "pooling is 'max'"),  # pyright: ignore
         (lambda: MultiHot("a", separator=""), "separator is empty"),

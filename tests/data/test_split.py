@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastfm_core.data.split import grouped, stratified
+from fastfm_core.data.split import by_time, grouped, in_order, stratified
 from fastfm_core.errors import InputError
 
 FRACTIONS = (0.7, 0.1, 0.2)
@@ -56,6 +56,25 @@ def test_several_columns_name_a_group_together() -> None:
     parts = grouped([first, second], (0.5, 0.25, 0.25), seed=1)
     sides = [{(first[row], second[row]) for row in part} for part in parts]
     assert sum(map(len, sides)) == 20 == len(set.union(*sides))
+
+
+def test_in_order_cuts_where_the_rows_stand() -> None:
+    assert [part.tolist() for part in in_order(10)] == [list(range(7)), [7], [8, 9]]
+
+
+@given(st.lists(st.integers(0, 12), min_size=30, max_size=200))
+def test_time_goes_forward_and_ties_stay_together(times: list[int]) -> None:
+    column = np.array(times)
+    try:
+        parts = by_time(column, (0.5, 0.25, 0.25))
+    except InputError:  # too many ties for three parts
+        assert max(np.bincount(column)) > len(times) / 4
+        return
+    assert_partition(parts, len(times))
+    train, valid, test = (column[part] for part in parts)
+    assert train.max() < valid.min() and valid.max() < test.min()
+    assert len(train) >= len(times) // 2 and len(train) + len(valid) >= round(0.75 * len(times))
+    assert (train < train.max()).sum() < 0.5 * len(times) + 1
 
 
 def test_a_part_may_be_left_out_on_purpose_only() -> None:

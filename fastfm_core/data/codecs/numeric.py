@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.data.codecs.codec import Slots
-from fastfm_core.data.columns import Table, column_of, numbers, take
+from fastfm_core.data.columns import Table, column_of, counting_from, numbers, take
 from fastfm_core.data.schema import Numeric
 
 VALUE, MISSING = 0, 1
@@ -39,7 +39,8 @@ class NumericFitter:
     def observe(self, field: Numeric, table: Table, rows: np.ndarray, sampled: np.ndarray) -> np.ndarray:
         """[k] float64, NaN where missing."""
         name = field.columns[0]
-        return numbers(take(column_of(table, name), sampled), name)
+        with counting_from(sampled):
+            return numbers(take(column_of(table, name), sampled), name)
 
     def merge(self, seen: np.ndarray) -> None:
         self._pieces.append(seen)
@@ -49,8 +50,7 @@ class NumericFitter:
         known = values[~np.isnan(values)]
         missing_seen = len(known) < len(values)
         if field.transform == "quantile":
-            edges = np.unique(np.quantile(known, np.arange(1, field.bins) / field.bins)) if len(known) else known
-            return QuantileCodec(field, edges.tolist(), missing_seen)
+            return QuantileCodec(field, _bin_edges(known, field.bins), missing_seen)
         transform = field.transform
         if transform == "auto":
             transform = "log1p" if _kurtosis(known) > HEAVY_TAIL_KURTOSIS else "standardize"
@@ -100,7 +100,7 @@ class NumericCodec:
 
 
 class QuantileCodec:
-    """The bin that x falls in: bin k holds edges[k-1] <= x < edges[k]."""
+    """The bin that x falls in: bin k, counted from 0, holds edges[k-1] < x <= edges[k]."""
 
     has_unknown = False
     rare_training = False
@@ -114,7 +114,7 @@ class QuantileCodec:
     def encode(self, table: Table) -> Slots:
         name = self.field.columns[0]
         values = numbers(column_of(table, name), name)
-        bins = 1 + np.searchsorted(self.edges, values, side="right")
+        bins = 1 + np.searchsorted(self.edges, values)
         return Slots(np.where(np.isnan(values), MISSING_BIN, bins))
 
     def note(self) -> str | None:
@@ -127,6 +127,14 @@ class QuantileCodec:
     @classmethod
     def from_dict(cls, field: Numeric, state: dict[str, Any]) -> QuantileCodec:
         return cls(field, **state)
+
+
+def _bin_edges(values: np.ndarray, bins: int) -> list[float]:
+    """Quantiles that are values themselves, and below the largest, so that every bin between them holds some value."""
+    if not len(values):
+        return []
+    edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="inverted_cdf"))
+    return edges[edges < values.max()].tolist()
 
 
 def _kurtosis(values: np.ndarray) -> float:

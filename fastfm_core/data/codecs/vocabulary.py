@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.data.codecs.codec import Slots
-from fastfm_core.data.columns import RowError, Table, column_of, first_row, parse_number, take, texts_of
+from fastfm_core.data.columns import (
+    RowError,
+    Table,
+    column_of,
+    counting_from,
+    first_row,
+    parse_number,
+    take,
+    texts_of,
+)
 from fastfm_core.data.schema import Categorical, Field, MultiHot
 from fastfm_core.data.text import Bags, TextIndex, Texts, grown
 
@@ -33,7 +42,8 @@ class VocabularyFitter:
         """(distinct texts in a buffer of their own, how often each occurs, whether some cell is missing)."""
         column = take(column_of(table, field.name), rows)
         if isinstance(field, MultiHot):
-            bags = bags_of(column, field)
+            with counting_from(rows):
+                bags = bags_of(column, field)
             texts, codes = bags.values.factorize()
             missing = bool((np.diff(bags.offsets) == 0).any())
         else:

@@ -55,7 +55,7 @@ def read_table(path: str | PathLike[str]) -> Table:
 def require_rows(reader: Reader, tables: list[Table]) -> list[Table]:
     """The tables, if one of them has rows; else InputError."""
     if not any(map(table_length, tables)):
-        raise InputError(f"{reader.path} holds a header and no data: add data rows")
+        raise InputError(f"{reader.path}: there are no data rows: add some")
     return tables
 
 

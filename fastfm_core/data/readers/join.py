@@ -52,7 +52,9 @@ class JoinedReader:
         texts, codes = texts_of(column_of(table, self._key))
         found = self._index.find(texts)
         rows = found if codes is None else found[codes]
-        self.unmatched.append(int((rows < 0).sum()))
+        missing = rows < 0
+        self.unmatched.append(int(missing.sum()))
+        rows[missing] = len(self._index)
         return table | {name: take(column, rows) for name, column in self._columns.items()}
 
 
@@ -71,7 +73,7 @@ def _index(keys: Any, key: str, name: str) -> TextIndex:
 
 
 def _with_missing(column: Any) -> Any:
-    """The column with one more cell at its end, missing, which position -1 picks."""
+    """The column with one more cell at its end, a missing one."""
     if isinstance(column, Texts):
         return Texts(column.buffer, np.append(column.starts, 0), np.append(column.ends, 0))
     if isinstance(column, Bags):

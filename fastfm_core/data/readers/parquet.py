@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastfm_core.data.columns import Table
+from fastfm_core.data.columns import Table, text_of
 from fastfm_core.data.readers.reader import Chunk, naming_damage
 from fastfm_core.data.text import Bags, Texts
 from fastfm_core.errors import InputError
@@ -19,9 +19,10 @@ BATCH_ROWS = 1 << 15
 class ParquetReader:
     """A ``Reader`` of Parquet. Integers, floats and booleans (as 0/1) keep their type, text becomes ``Texts``.
 
-    Missing is NaN in floats; a column of integers or booleans becomes text, "" where missing, in a file that has gaps
-    in it, so that no digit is lost. Lists of text or numbers become ``Bags``. InputError when pyarrow is absent, the
-    files differ in their columns, or a file is broken or holds other nested columns.
+    Missing is NaN in floats. A column of integers or booleans becomes text, "" where missing, when some file has gaps
+    in it, so that no digit is lost; so does one whose type differs between the files. Lists of text or numbers become
+    ``Bags``. InputError when pyarrow is absent, the files differ in their columns, or a file is broken or holds other
+    nested columns.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,8 +39,7 @@ class ParquetReader:
             if self.names.count(name) > 1:
                 raise InputError(f"{path}: column {name!r} occurs twice, rename one")
         self.size = max(sum(parquet.metadata.num_rows for parquet in opened), 1)
-        gaps = [_columns_with_gaps(parquet) for parquet in opened]
-        self._texts = set().union(*gaps)
+        self._texts = _columns_of_text(opened, path)
         for parquet in opened:
             parquet.close()
 
@@ -95,6 +95,27 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} is not a readable Parquet file: {(str(error).splitlines() or [''])[0]}")
 
 
+def _columns_of_text(opened: list[Any], path: Path) -> set[str]:
+    """Names of the columns whose numbers are read as text: integers with gaps, and columns whose types differ."""
+    from pyarrow import types
+
+    gaps = set().union(*map(_columns_with_gaps, opened))
+    texts = set()
+    for fields in zip(*(parquet.schema_arrow for parquet in opened), strict=True):
+        name, kinds = fields[0].name, {field.type for field in fields}
+        if len(set(map(_is_list, kinds))) > 1:
+            raise InputError(f"{path}: column {name!r} holds lists in some files only: make the files alike")
+        if len(kinds) > 1 or (name in gaps and not types.is_floating(fields[0].type)):
+            texts.add(name)
+    return texts
+
+
+def _is_list(kind: Any) -> bool:
+    from pyarrow import types
+
+    return types.is_list(kind) or types.is_large_list(kind)
+
+
 def _columns_with_gaps(parquet: Any) -> set[str]:
     """Names of the columns that may hold nulls somewhere in the file, by its statistics."""
     metadata = parquet.metadata
@@ -108,8 +129,8 @@ def _columns_with_gaps(parquet: Any) -> set[str]:
     return gaps
 
 
-def _column(column: Any, name: str, path: Path, gaps: bool) -> Any:
-    """An Arrow array [n] -> column [n]."""
+def _column(column: Any, name: str, path: Path, as_text: bool) -> Any:
+    """An Arrow array [n] -> column [n]; ``as_text``: numbers become text."""
     import pyarrow
     from pyarrow import types
 
@@ -117,9 +138,10 @@ def _column(column: Any, name: str, path: Path, gaps: bool) -> Any:
         column = column.cast(column.type.value_type)
     if types.is_boolean(column.type):
         column = column.cast(pyarrow.int8())
-    if types.is_floating(column.type) or (types.is_integer(column.type) and not gaps):
-        return column.to_numpy(zero_copy_only=False)
-    if types.is_list(column.type) or types.is_large_list(column.type):
+    if types.is_floating(column.type) or (types.is_integer(column.type) and not as_text):
+        values = column.to_numpy(zero_copy_only=False)
+        return Texts.of(map(text_of, values.tolist())) if as_text else values
+    if _is_list(column.type):
         lengths = np.asarray(column.value_lengths().fill_null(0), np.int64)
         return Bags(_texts(column.flatten(), name, path), np.append(0, np.cumsum(lengths)))
     return _texts(column, name, path)

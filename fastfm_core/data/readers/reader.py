@@ -36,7 +36,7 @@ class Reader(Protocol):
 
     path    of the file or folder
     names   the columns, in order
-    hints   column -> what the file itself says it is: "categorical", "numeric", "multihot:<separator>"
+    hints   column -> what the file itself says it is, a key of ``infer.HINTED``
     notes   lines for the reader: what was assumed about the file
     size    of the whole, in the unit of ``Chunk.done``
     """
