@@ -1,17 +1,19 @@
 """A trained model on the disk: a folder with weights, description and metrics. No pickle, nothing executable.
 
     model.safetensors   every array of the model's state by name
-    model.json          what rebuilds the model around them (names, hyper-parameters, encoder, version) and the SHA-256
-                        of model.safetensors, so that a mixed, cut or damaged pair is noticed
+    model.json          what rebuilds the model around them (names, hyper-parameters, encoder, version), the SHA-256 of
+                        model.safetensors and its own, so that a mixed, cut or damaged pair is noticed
     metrics.json        how the training went
 
-Each file is written whole or not at all, model.json last: a folder without it holds no model.
+The three are written beside their places and renamed together, model.json last: a folder without it holds no model.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +22,11 @@ import numpy as np
 
 import fastfm_core
 from fastfm_core.errors import InputError
-from fastfm_core.files import whole_file, write_json
+from fastfm_core.files import json_text, whole_file
 
 WEIGHTS, DESCRIPTION, METRICS = "model.safetensors", "model.json", "metrics.json"
 FORMAT, FORMAT_NUMBER = "fastfm-core model", 1
+CHECKSUM = "sha256"
 
 
 class Checkpoint(NamedTuple):
@@ -45,10 +48,16 @@ def save(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_weights(folder / WEIGHTS, state)
-    write_json(folder / METRICS, dict(metrics))
     header = {"format": FORMAT, "format_number": FORMAT_NUMBER, "version": fastfm_core.__version__}
-    write_json(folder / DESCRIPTION, header | dict(description) | {"weights_sha256": _sha256(folder / WEIGHTS)})
+    with (
+        whole_file(folder / DESCRIPTION) as model,
+        whole_file(folder / METRICS) as measured,
+        whole_file(folder / WEIGHTS) as weights,
+    ):
+        _save_weights(weights, state)
+        measured.write_text(json_text(metrics), encoding="utf-8")
+        content = header | dict(description) | {"weights_sha256": _sha256(weights)}
+        model.write_text(json_text(content | {CHECKSUM: _checksum(content)}), encoding="utf-8")
 
 
 def load(folder: str | Path) -> Checkpoint:
@@ -67,6 +76,8 @@ def load(folder: str | Path) -> Checkpoint:
     if description.get("format_number") != FORMAT_NUMBER:
         wrote = description.get("version")
         raise InputError(f"{folder}: written by fastfm-core {wrote}, which this version cannot read; install that one")
+    if description.pop(CHECKSUM, None) != _checksum(description):
+        raise InputError(f"{folder / DESCRIPTION}: damaged or edited; copy the whole folder again or train again")
     if not (folder / WEIGHTS).is_file():
         raise InputError(f"{folder / WEIGHTS}: missing, the model is incomplete; copy the whole folder or train again")
     if _sha256(folder / WEIGHTS) != description.get("weights_sha256"):
@@ -85,9 +96,18 @@ def holds_model(folder: str | Path) -> bool:
 def write_weights(path: str | Path, state: Mapping[str, np.ndarray]) -> None:
     """Writes arrays by name to one safetensors file, whole or not at all."""
     with whole_file(path) as temporary:
-        require_safetensors().save_file(
-            {name: np.asarray(array, order="C") for name, array in state.items()}, temporary
-        )
+        _save_weights(temporary, state)
+
+
+def _save_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
+    """Writes the file; what the system said of a full disk, which safetensors tells as text, becomes an OSError."""
+    writer = require_safetensors()
+    try:
+        writer.save_file({name: np.asarray(array, order="C") for name, array in state.items()}, path)
+    except Exception as error:
+        if code := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from None
+        raise
 
 
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:
@@ -107,11 +127,16 @@ def require_safetensors() -> Any:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: cut or damaged, not JSON ({error}); copy the whole folder again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: not written by fastfm-core; give the folder of a trained model")
     return content
+
+
+def _checksum(description: Mapping[str, Any]) -> str:
+    """SHA-256 of what stands in model.json without it."""
+    return hashlib.sha256(json_text(description).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -44,9 +44,9 @@ def train(options: Namespace) -> None:
         scores = {name: _score(model, part) for name, part in prepared.parts.items()}
         metrics = report.train_metrics(model, backend, watch, result, scores)
         model.save(folder, metrics)
-    _write_metrics(options, metrics)
     print(report.score_line("test", scores["test"]))
-    print(f"model saved in {folder}")
+    print(f"model saved in {folder}", flush=True)
+    _write_metrics(options, metrics)
 
 
 def evaluate(options: Namespace) -> None:
@@ -57,8 +57,8 @@ def evaluate(options: Namespace) -> None:
     model = _with_join(trained.load(options.folder, backend), options)
     with watch.measure("evaluate"):
         score = evaluate_file(model, options.data, PassProgress)
+    print(report.score_line(Path(options.data).name, score), flush=True)
     _write_metrics(options, report.evaluate_metrics(model, backend, watch, score))
-    print(report.score_line(Path(options.data).name, score))
 
 
 def predict(options: Namespace) -> None:
@@ -81,6 +81,8 @@ def _check_train(options: Namespace) -> tuple[TrainConfig, Any]:
     if options.model not in models.MODELS:
         raise InputError(f"--model {options.model}: choose one of {', '.join(models.MODELS)}")
     _check_metrics_place(options)
+    if options.out:
+        report.require_free(options.out, overwrite=options.overwrite)
     checkpoint.require_safetensors()
     if options.threads is not None:
         threads.set_num_threads(options.threads)

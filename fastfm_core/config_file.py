@@ -29,8 +29,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
+from fastfm_core.data.labels import Task
 from fastfm_core.data.schema import Field, field_from_dict
 from fastfm_core.errors import InputError
 
@@ -38,6 +39,7 @@ OPTIONS = {
     "valid", "test", "label", "task", "model", "categorical", "numeric", "multihot", "drop", "id", "weight", "split",
     "seed", "threads", "backend", "out",
 }  # fmt: skip
+NUMBERS = {"seed", "threads"}
 
 
 class ConfigFile(NamedTuple):
@@ -61,8 +63,11 @@ def read_config(path: str | Path | None) -> ConfigFile:
             if name not in OPTIONS:
                 known = ", ".join(sorted(OPTIONS))
                 raise InputError(f"there is no option {name!r}; besides [columns] and [settings] there are {known}")
-            if not isinstance(value, str | int) or isinstance(value, bool):
-                raise InputError(f"{name} is {value!r}: give a text or a whole number")
+            kind, mend = (int, "a whole number") if name in NUMBERS else (str, "a text")
+            if type(value) is not kind:
+                raise InputError(f"{name} is {value!r}: give {mend}")
+            if name == "task" and value not in get_args(Task):
+                raise InputError(f"task is {value!r}: choose one of {', '.join(get_args(Task))}")
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return ConfigFile(fields, content, [f"{key}={_setting(value)}" for key, value in settings.items()])
@@ -77,7 +82,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not TOML: {error}") from None
 
 

@@ -116,15 +116,23 @@ def score_line(part: str, measured: Mapping[str, float]) -> str:
     return f"{part} {scores} ({measured['rows']:,} rows)"
 
 
+def require_free(folder: str | Path, *, overwrite: bool) -> None:
+    """InputError when no model can be put there: it is a file's name, or holds a model that is not to be replaced."""
+    for path in (Path(folder), *Path(folder).parents):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: is a file; name another folder with --out")
+    if checkpoint.holds_model(folder) and not overwrite:
+        raise InputError(f"{folder}: already holds a model; name another --out, or add --overwrite to replace it")
+
+
 @contextmanager
 def run_folder(out: str | Path | None, stem: str, *, overwrite: bool = False) -> Iterator[Path]:
     """Makes the run's folder, ``out`` or the next free runs/<stem>-<n>; when the block fails, it is removed if empty.
 
-    Raises InputError when ``out`` already holds a model and ``overwrite`` is not set.
+    Raises InputError as ``require_free`` does.
     """
     folder = Path(out) if out else _next_free(Path("runs"), stem)
-    if checkpoint.holds_model(folder) and not overwrite:
-        raise InputError(f"{folder}: already holds a model; name another --out, or add --overwrite to replace it")
+    require_free(folder, overwrite=overwrite)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -18,6 +18,8 @@ Pooling = Literal["mean", "sum", "sqrtn", "none"]
 Transform = Literal["auto", "standardize", "log1p", "sqrt", "square", "quantile", "none"]
 Use = str | tuple[str, ...]
 EVERYWHERE = ("first", "pairs", "deep")
+TEXTS = ("name", "use", "share", "transform", "source", "separator", "pooling")
+MOST_ROWS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -199,14 +201,28 @@ def field_from_dict(description: dict[str, Any]) -> Field:
     name, kind = arguments.get("name"), str(arguments.pop("type", ""))
     if kind.lower() not in COLUMN_TYPES:
         raise InputError(f"column {name!r} has type {kind!r}: known are {', '.join(COLUMN_TYPES)}")
+    arguments = {key: _plain(value) for key, value in arguments.items()}
+    for key, value in arguments.items():
+        _check_text(name, key, value)
     try:
-        return COLUMN_TYPES[kind.lower()](**{key: _plain(value) for key, value in arguments.items()})
+        return COLUMN_TYPES[kind.lower()](**arguments)
     except TypeError as error:
         raise InputError(f"column {name!r}: {str(error).partition(') ')[2] or error}") from None
 
 
 def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _check_text(name: Any, key: str, value: Any) -> None:
+    """InputError for an argument that must be text, or texts, and is not; numbers are checked by the types."""
+    texts = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    if key == "weighted" and not isinstance(value, bool):
+        raise InputError(f"column {name!r}: weighted is {value!r}, give true or false")
+    if key == "columns" and not texts:
+        raise InputError(f"column {name!r}: columns is {value!r}, give a list of column names")
+    if key in TEXTS and value is not None and not isinstance(value, str) and not (key == "use" and texts):
+        raise InputError(f"column {name!r}: {key} is {value!r}, give a text")
 
 
 def _parts(field: Any, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -228,3 +244,5 @@ def _require_positive(field: Any, *options: str) -> None:
         value = getattr(field, option)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise InputError(f"column {field.name!r}: {option} is {value!r}, give a whole number of at least 1")
+        if value is not None and value >= MOST_ROWS:
+            raise InputError(f"column {field.name!r}: {option} is {value}, give a number below {MOST_ROWS}")

@@ -155,4 +155,4 @@ def test_unfit_parquet_is_named(tmp_path: Path, table: pyarrow.Table, message: s
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'fastfm-core\[parquet\]'"):
-        read_table(tmp_path / "t.parquet")
+        read_table(written(tmp_path, "t.parquet", b"PAR1"))

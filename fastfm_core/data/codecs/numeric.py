@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.data.codecs.codec import Slots
-from fastfm_core.data.columns import Table, column_of, numbers, take
+from fastfm_core.data.columns import Table, counting, numbers, single_of, take
 from fastfm_core.data.schema import Numeric
 
 VALUE, MISSING = 0, 1
@@ -39,7 +39,8 @@ class NumericFitter:
     def observe(self, field: Numeric, table: Table, rows: np.ndarray, sampled: np.ndarray) -> np.ndarray:
         """[k] float64, NaN where missing."""
         name = field.columns[0]
-        return numbers(take(column_of(table, name), sampled), name)
+        with counting(sampled):
+            return numbers(take(single_of(table, name), sampled), name)
 
     def merge(self, seen: np.ndarray) -> None:
         self._pieces.append(seen)
@@ -76,7 +77,7 @@ class NumericCodec:
 
     def encode(self, table: Table) -> Slots:
         name = self.field.columns[0]
-        values = (TRANSFORMS[self.transform](numbers(column_of(table, name), name)) - self.mean) / self.scale
+        values = (TRANSFORMS[self.transform](numbers(single_of(table, name), name)) - self.mean) / self.scale
         np.clip(values, -FARTHEST, FARTHEST, out=values)  # so that float32 stays finite
         missing = np.isnan(values)
         raw = np.where(missing, 0.0, values).astype(np.float32) if "raw" in self.field.use else None
@@ -113,7 +114,7 @@ class QuantileCodec:
 
     def encode(self, table: Table) -> Slots:
         name = self.field.columns[0]
-        values = numbers(column_of(table, name), name)
+        values = numbers(single_of(table, name), name)
         bins = 1 + np.searchsorted(self.edges, values, side="right")
         return Slots(np.where(np.isnan(values), MISSING_BIN, bins))
 

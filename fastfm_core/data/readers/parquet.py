@@ -34,6 +34,7 @@ class ParquetReader:
         for file, parquet in zip(self.files, opened, strict=True):
             if parquet.schema_arrow.names != self.names:
                 raise InputError(f"{file}: its columns differ from those of {self.files[0].name}: make them equal")
+        self._check_lists(opened)
         for name in self.names:
             if self.names.count(name) > 1:
                 raise InputError(f"{path}: column {name!r} occurs twice, rename one")
@@ -42,6 +43,15 @@ class ParquetReader:
         self._texts = set().union(*gaps)
         for parquet in opened:
             parquet.close()
+
+    def _check_lists(self, opened: list[Any]) -> None:
+        """InputError for a column that holds lists in one file and single values in another."""
+        for position, name in enumerate(self.names):
+            kinds = [_several(parquet.schema_arrow.types[position]) for parquet in opened]
+            for file, kind in zip(self.files, kinds, strict=True):
+                if kind != kinds[0]:
+                    where = f"{file}: column {name!r} {kind}, in {self.files[0].name} it {kinds[0]}"
+                    raise InputError(f"{where}: make them equal")
 
     def chunks(self) -> Iterator[Chunk]:
         done = 0
@@ -108,6 +118,13 @@ def _columns_with_gaps(parquet: Any) -> set[str]:
     return gaps
 
 
+def _several(kind: Any) -> str:
+    from pyarrow import types
+
+    several = types.is_list(kind) or types.is_large_list(kind)
+    return "holds lists" if several else "holds single values"
+
+
 def _column(column: Any, name: str, path: Path, gaps: bool) -> Any:
     """An Arrow array [n] -> column [n]."""
     import pyarrow
@@ -130,7 +147,10 @@ def _texts(column: Any, name: str, path: Path) -> Texts:
 
     try:
         text = column.cast(pyarrow.large_string()).fill_null("")
-    except (pyarrow.ArrowNotImplementedError, pyarrow.ArrowInvalid):
+        text.validate(full=True)
+    except pyarrow.ArrowInvalid:
+        raise InputError(f"{path}: column {name!r} holds bytes that are not UTF-8: write it as text") from None
+    except pyarrow.ArrowNotImplementedError:
         raise InputError(f"{path}: column {name!r} is {column.type}, which is neither number nor text") from None
     _, offsets, data = text.buffers()
     ends = np.frombuffer(offsets, np.int64)[text.offset : text.offset + len(text) + 1]
