@@ -106,7 +106,7 @@ def _save_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
         writer.save_file({name: np.asarray(array, order="C") for name, array in state.items()}, path)
     except Exception as error:
         if code := re.search(r"os error (\d+)", str(error)):
-            raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from None
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from None
         raise
 
 

@@ -69,13 +69,15 @@ class DelimitedReader:
         buffer, mistake = np.frombuffer(record, np.uint8), scan.no_mistake()
         starts, ends = np.empty((2, record.count(self.separator.encode()) + 1, 1), np.int64)
         scan.scan_cells(buffer, len(buffer), ord(self.separator), starts, ends, mistake)
-        if mistake[0] in (scan.OPEN_QUOTE, scan.AFTER_QUOTE):
+        if mistake[0] not in (0, scan.WRONG_WIDTH):
             raise line_of(self.path, len(blank.splitlines()) + 1, self._describe(*mistake.tolist()))
         cells = int(mistake[2]) or len(starts)
         return Texts(buffer, starts[:cells, 0], ends[:cells, 0]).tolist()
 
     def _parse(self, block: Block, skip: int) -> Table:
         require_utf8(block, self.path)
+        lone = block.content.count(b"\r") > block.content.count(b"\r\n")
+        before = bytes(block.content) if lone else b""  # the scanner closes up doubled quotes in place
         buffer = np.frombuffer(block.content, np.uint8)
         rows_at_most = line_feeds(block.content)
         starts, ends = np.empty((2, len(self.names), rows_at_most), np.int64)
@@ -83,8 +85,21 @@ class DelimitedReader:
         rows = scan.scan_cells(buffer, len(buffer), ord(self.separator), starts, ends, mistake)
         if mistake[0]:
             raise line_of(self.path, block.line + int(mistake[1]) + 1, self._describe(*mistake.tolist()))
+        if lone and rows:
+            self._refuse_returns(before, starts[:, :rows].T.reshape(-1), ends[:, :rows].T.reshape(-1), block.line)
         columns = zip(self.names, starts, ends, strict=True)
         return {name: Texts(buffer, first[skip:rows], last[skip:rows]) for name, first, last in columns}
+
+    def _refuse_returns(self, content: bytes, starts: np.ndarray, ends: np.ndarray, line: int) -> None:
+        """InputError for a carriage return inside an unquoted cell: a line end of another kind, which joins two rows."""
+        buffer = np.frombuffer(content, np.uint8)
+        returns = np.flatnonzero(buffer == scan.RETURN)
+        cell = np.maximum(np.searchsorted(starts, returns, side="right") - 1, 0)
+        wrong = returns[(returns >= starts[cell]) & (returns < ends[cell]) & (buffer[starts[cell] - 1] != scan.QUOTE)]
+        if len(wrong):
+            line += content.count(b"\n", 0, int(wrong[0])) + 1
+            what = "a carriage return inside a cell: end all lines with the same characters, or quote the cell"
+            raise line_of(self.path, line, what)
 
     def _describe(self, kind: int, _: int, cells: int) -> str:
         if kind == scan.OPEN_QUOTE:

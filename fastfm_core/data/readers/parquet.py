@@ -85,7 +85,7 @@ def _open(path: Path) -> Any:
     with naming_damage(path):
         try:
             return pyarrow.parquet.ParquetFile(path)
-        except pyarrow.ArrowInvalid as error:
+        except (pyarrow.ArrowException, UnicodeDecodeError) as error:
             raise _unreadable(path, error) from None
 
 
