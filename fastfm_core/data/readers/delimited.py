@@ -43,10 +43,10 @@ class DelimitedReader:
         self.names = self._named(first) if self.header else self._unnamed(first, list(expected), label)
 
     def chunks(self) -> Iterator[Chunk]:
-        skip = int(self.header)
+        skip = int(self.header)  # of the rows in the first block that is not blank
         for block in blocks(self.path, self._records_end):
             yield Chunk(lambda block=block, skip=skip: self._parse(block, skip), block.done)
-            skip = 0
+            skip &= BLANK_LINES.fullmatch(block.content) is not None
 
     def _records_end(self, content: bytearray) -> int:
         if b'"' not in content:
@@ -91,7 +91,7 @@ class DelimitedReader:
         return {name: Texts(buffer, first[skip:rows], last[skip:rows]) for name, first, last in columns}
 
     def _refuse_returns(self, content: bytes, starts: np.ndarray, ends: np.ndarray, line: int) -> None:
-        """InputError for a carriage return inside an unquoted cell: a line end of another kind, which joins two rows."""
+        """InputError for a carriage return inside an unquoted cell: a line end of another kind, which joins rows."""
         buffer = np.frombuffer(content, np.uint8)
         returns = np.flatnonzero(buffer == scan.RETURN)
         cell = np.maximum(np.searchsorted(starts, returns, side="right") - 1, 0)

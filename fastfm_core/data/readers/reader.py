@@ -110,12 +110,14 @@ def _skip_mark(file: IO[bytes]) -> bool:
 
 
 def first_lines(path: Path) -> bytearray:
-    """The whole lines at the beginning of a text file, UTF-8; empty for a file without."""
-    first = next(blocks(path, lambda content: content.rfind(b"\n") + 1, BEGINNING_BYTES), None)
-    if first is None:
-        return bytearray()
-    require_utf8(first, path)
-    return first.content
+    """The whole lines at the beginning of a text file, UTF-8, as far as one that is not blank; empty without any."""
+    content = bytearray()
+    for block in blocks(path, lambda pending: pending.rfind(b"\n") + 1, BEGINNING_BYTES):
+        require_utf8(block, path)
+        content += block.content
+        if content.strip(b"\r\n"):
+            break
+    return content
 
 
 def line_feeds(content: bytearray) -> int:

@@ -60,17 +60,20 @@ def entries(content: bytes, parts: int) -> list[tuple[str, list[list[str | float
     return rows
 
 
-def finite(text: str) -> float:
-    """A finite number, and nothing else."""
+def number(text: str) -> float:
+    """What float reads, NaN for a missing number as well; no infinity, no 1_000."""
     try:
-        value = float(text)
+        value = float(text) if text.strip() else math.nan
     except ValueError:
-        raise Mistake(f"{text!r} is no number") from None
-    if not math.isfinite(value) or "_" in text:
+        value = math.inf
+    if math.isinf(value) or "_" in text:
         raise Mistake(f"{text!r} is no finite number")
     return value
 
 
-def number(text: str) -> float:
-    """A number, NaN for a missing one."""
-    return math.nan if not text.strip() or text.strip().lower().lstrip("+-") == "nan" else finite(text)
+def finite(text: str) -> float:
+    """A number that is there."""
+    value = number(text)
+    if math.isnan(value):
+        raise Mistake(f"{text!r} is missing")
+    return value
