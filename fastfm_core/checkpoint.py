@@ -2,18 +2,21 @@
 
     model.safetensors      every array of the model's state by name
     optimizer.safetensors  the optimizer's state that belongs to it, for a warm start; absent where nobody gave it
-    model.json             what rebuilds the model around them (names, hyper-parameters, encoder, version) and the
-                           SHA-256 of the two, so that a mixed, cut or damaged set is noticed
+    model.json             what rebuilds the model around them (names, hyper-parameters, encoder, version) the
+                           SHA-256 of the two and its own, so that a mixed, cut or damaged set is noticed
     metrics.json           how the training went
 
-Each file is written whole or not at all, model.json last: a folder without it holds no model.
+The three are written beside their places and renamed together, model.json last: a folder without it holds no model.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,13 +24,14 @@ import numpy as np
 
 import fastfm_core
 from fastfm_core.errors import InputError
-from fastfm_core.files import whole_file, write_json
+from fastfm_core.files import json_text, whole_file
 
 WEIGHTS, DESCRIPTION, METRICS = "model.safetensors", "model.json", "metrics.json"
 OPTIMIZER = "optimizer.safetensors"
 FILES = (WEIGHTS, OPTIMIZER, DESCRIPTION, METRICS)
 PARTS = (*(f".{name}.*.part" for name in FILES), ".tmp??????")  # what a killed writer may leave, the library's too
 FORMAT, FORMAT_NUMBER = "fastfm-core model", 2
+CHECKSUM = "sha256"
 
 
 class Checkpoint(NamedTuple):
@@ -54,16 +58,20 @@ def save(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_weights(folder / WEIGHTS, state)
-    checksums = {"weights_sha256": sha256(folder / WEIGHTS)}
+    header = {"format": FORMAT, "format_number": FORMAT_NUMBER, "version": fastfm_core.__version__}
+    with ExitStack() as stack:  # left in the order of renaming, from the last line to the first
+        described, measured = (stack.enter_context(whole_file(folder / name)) for name in (DESCRIPTION, METRICS))
+        checksums = {}
+        for key, name, arrays in (("optimizer", OPTIMIZER, optimizer), ("weights", WEIGHTS, state)):
+            if arrays is not None:
+                path = stack.enter_context(whole_file(folder / name))
+                _save_weights(path, arrays)
+                checksums[f"{key}_sha256"] = sha256(path)
+        measured.write_text(json_text(metrics), encoding="utf-8")
+        content = header | dict(description) | checksums
+        described.write_text(json_text(content | {CHECKSUM: _checksum(content)}), encoding="utf-8")
     if optimizer is None:
         (folder / OPTIMIZER).unlink(missing_ok=True)
-    else:
-        write_weights(folder / OPTIMIZER, optimizer)
-        checksums["optimizer_sha256"] = sha256(folder / OPTIMIZER)
-    write_json(folder / METRICS, dict(metrics))
-    header = {"format": FORMAT, "format_number": FORMAT_NUMBER, "version": fastfm_core.__version__}
-    write_json(folder / DESCRIPTION, header | dict(description) | checksums)
 
 
 def load(folder: str | Path) -> Checkpoint:
@@ -96,6 +104,8 @@ def load_description(folder: str | Path) -> dict[str, Any]:
     if description.get("format_number") != FORMAT_NUMBER:
         wrote = description.get("version")
         raise InputError(f"{folder}: written by fastfm-core {wrote}, which this version cannot read; install that one")
+    if description.pop(CHECKSUM, None) != _checksum(description):
+        raise InputError(f"{folder / DESCRIPTION}: damaged or edited; copy the whole folder again or train again")
     return description
 
 
@@ -117,18 +127,23 @@ def holds_model(folder: str | Path) -> bool:
 
 def write_weights(path: str | Path, state: Mapping[str, np.ndarray]) -> None:
     """Writes arrays by name to one safetensors file, whole or not at all."""
+    with whole_file(path) as temporary:
+        _save_weights(temporary, state)
+
+
+def _save_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
+    """Writes the file; what the system said of a full disk, which safetensors tells as text, becomes an OSError."""
     library = require_safetensors()
     from safetensors import SafetensorError
 
-    arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
-    with whole_file(path) as temporary:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        try:
-            library.save_file(arrays, temporary)
-        except SafetensorError as error:
-            raise OSError(str(error)) from None
-        temporary.chmod(mode)  # the library may have renamed a private file of its own (PARTS) over ours
+    path.touch()
+    mode = path.stat().st_mode
+    try:
+        library.save_file({name: np.asarray(array, order="C") for name, array in state.items()}, path)
+    except SafetensorError as error:
+        code = re.search(r"os error (\d+)", str(error))
+        raise (OSError(int(code[1]), os.strerror(int(code[1]))) if code else OSError(str(error))) from None
+    path.chmod(mode)  # the library may have renamed a private file of its own (PARTS) over ours
 
 
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:
@@ -149,11 +164,16 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON file that holds an object. InputError when it is cut or something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: cut or damaged, not JSON ({error}); copy the whole folder again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: not written by fastfm-core; give the folder of a training")
     return content
+
+
+def _checksum(description: Mapping[str, Any]) -> str:
+    """SHA-256 of what stands in model.json without it."""
+    return hashlib.sha256(json_text(description).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import fastfm_core
 from fastfm_core.errors import BackendUnavailable, InputError, Interrupted, NonFiniteLoss
+from fastfm_core.files import naming_full
 from fastfm_core.models import MODELS
 
 FILES = "CSV, TSV, Parquet (file or folder), libsvm or libffm"
@@ -35,16 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parse(arguments)
         from fastfm_core import commands
 
-        getattr(commands, options.command)(options)
-        sys.stdout.flush()
+        with naming_full("standard output"):
+            getattr(commands, options.command)(options)
+            sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_unwritten()
         return 141
     except Interrupted as error:
         print(f"fastfm-core: {error}", file=sys.stderr)
         return 128 + error.number
-    except (*USER_MISTAKES, OSError) as error:
+    except (*USER_MISTAKES, OSError, MemoryError) as error:
         print(f"fastfm-core: {_one_line(error)}", file=sys.stderr)
+        _drop_unwritten()
         return 2
     except KeyboardInterrupt:
         print("fastfm-core: interrupted, nothing was saved", file=sys.stderr)
@@ -55,7 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}): lower dim or buckets, or raise min_count"
     return " ".join(str(error).split())
+
+
+def _drop_unwritten() -> None:
+    """What standard output does not take is dropped, so that the interpreter's own end does not try it again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -48,9 +48,9 @@ def train(options: Namespace) -> None:
         metrics = report.train_metrics(model, backend, watch, result, scores)
         model.save(run.folder, metrics, optimizer.state_dict())
         run.finish()
-    _write_metrics(options, metrics)
     print(report.score_line("test", scores["test"]))
-    print(f"model saved in {run.folder}")
+    print(f"model saved in {run.folder}", flush=True)
+    _write_metrics(options, metrics)
 
 
 def evaluate(options: Namespace) -> None:
@@ -61,8 +61,8 @@ def evaluate(options: Namespace) -> None:
     model = _with_join(trained.load(options.folder, backend), options)
     with watch.measure("evaluate"):
         score = evaluate_file(model, options.data, PassProgress)
+    print(report.score_line(Path(options.data).name, score), flush=True)
     _write_metrics(options, report.evaluate_metrics(model, backend, watch, score))
-    print(report.score_line(Path(options.data).name, score))
 
 
 def predict(options: Namespace) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,29 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         return
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        _flush_folder(target.parent)
+        with naming_full(path):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+            _flush_folder(target.parent)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}; free space or name another") from None
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}; name another") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_full(path: str | Path) -> Iterator[None]:
+    """Turns a write that fails for lack of room into an InputError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise
+        raise InputError(
+            f"{error.filename or path}: cannot be written ({os.strerror(error.errno)}): make room, then run again"
+        ) from None
 
 
 def remove_matching(folder: str | Path, patterns: Iterable[str]) -> None:
@@ -66,10 +81,14 @@ def require_place(path: str | Path) -> None:
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
-    """Writes strict JSON: a number that is undefined (NaN) or infinite becomes null."""
-    text = json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
+    """Writes strict JSON, whole or not at all."""
     with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(json_text(content), encoding="utf-8")
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Strict JSON: a number that is undefined (NaN) or infinite becomes null."""
+    return json.dumps(_plain(dict(content)), indent=2, allow_nan=False) + "\n"
 
 
 def write_json_lines(path: str | Path, records: Iterable[dict[str, Any]]) -> None:

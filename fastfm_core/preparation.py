@@ -6,6 +6,7 @@ rows, once to write the encoded rows. Validation and test files of their own are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from fastfm_core.contract import Batch
 from fastfm_core.data import Encoded, Encoder, Schema, cache, grow, open_table, read_table
 from fastfm_core.data.bundled import COUPON_LABEL
-from fastfm_core.data.columns import RowError, Table, join_rows, numbers, take, unknown_column
+from fastfm_core.data.columns import RowError, Table, join_rows, numbers, parse_number, take, unknown_column
 from fastfm_core.data.encode import EncoderFit, default_min_count, sampled_rows
 from fastfm_core.data.infer import resolve, time_columns
 from fastfm_core.data.labels import Task, describe_label, label_values, parse_expression
@@ -30,6 +31,7 @@ from fastfm_core.source import PARTS, Source
 
 SHARES = {"train": 7, "valid": 1, "test": 2}
 GUESS_ROWS = 50_000
+DATE = re.compile(r"\d{4}([-/.:]?)\d\d\1\d\d(\D|$)|\d{4}([-/.])\d\d$")
 
 
 class OpenTable(NamedTuple):
@@ -190,7 +192,8 @@ class Preparation:
         """Writes the part's rows; returns what the manifest says of it."""
         judged = self.source.task == "binary" and name != "test"
         if judged and len(classes := np.unique(data.labels[rows])) < 2:
-            raise InputError(f"all labels of the {name} part are {classes[0]:g}; it needs 0 and 1: give more rows")
+            what = f"all labels of the {name} part are {classes[0]:g}; it needs 0 and 1: give more rows"
+            raise InputError(f"{data.reader.path}: {what}")
         (folder / f"{name}.rows").write_bytes(rows.astype(np.int64).tobytes())
         return {"table": table, "count": len(rows), "unseen_id_share": written.unseen_share[name]}
 
@@ -261,15 +264,20 @@ def _split(split: str | None, data: OpenTable, given: list[str], seed: int) -> d
 def _times(column: Gathered) -> np.ndarray:
     """[n] numbers that order the rows: the column's own, or the rank of its text (dates as in 2026-11-24)."""
     texts = column.texts.tolist()
-    missing = [not text.strip() or text.strip().lower() == "nan" for text in texts]
-    if any(missing):
-        raise RowError("--split time: the time is missing in ", column.row_of(missing.index(True) + 1), ": fill it")
-    try:
-        return numbers(column.texts, "time")[column.codes]
-    except RowError:
-        ranks = np.empty(len(texts), np.int64)
-        ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
-        return ranks[column.codes]
+    kinds = [DATE.match(text) is not None for text in texts]
+    times = np.empty(len(texts))
+    if all(kinds):
+        times[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+        return times[column.codes]
+    for number, text in enumerate(texts):
+        try:
+            times[number] = parse_number(text)
+        except ValueError:
+            times[number] = np.nan
+        if np.isnan(times[number]):
+            what = f": {text!r} is neither a number nor a date as in 2026-11-24, like the others: correct or fill it"
+            raise RowError("--split time: ", column.row_of(number + 1), what)
+    return times[column.codes]
 
 
 def _reader_notes(reader: Reader) -> list[str]:

@@ -11,9 +11,11 @@ import numpy as np
 
 import fastfm_core
 from fastfm_core.data import Batches, Encoded, Encoder, cache
+from fastfm_core.data.readers import require_file
 from fastfm_core.data.schema import field_to_dict
-from fastfm_core.data.stream import digest, naming
+from fastfm_core.data.stream import digest, require_unchanged, stamps
 from fastfm_core.errors import InputError
+from fastfm_core.files import naming_full
 from fastfm_core.preparation import Preparation
 from fastfm_core.source import PARTS, Source
 
@@ -67,12 +69,14 @@ def prepare(
     base      an encoder to extend by DATA's values, instead of one that is fitted on DATA alone
     progress  called with a pass's name, gives the context in which ``each_piece`` reports; None: silent
     """
+    before = stamps(source.paths)
     key = _key(source, seed, min_count, base)
     entry = cache.find_entry(key)
     cached = entry is not None
     if entry is None:
-        with cache.new_entry(key) as (folder, manifest):
+        with naming_full(cache.tables_folder()), cache.new_entry(key) as (folder, manifest):
             manifest |= Preparation(source, seed, min_count, base, progress).write(folder)
+            require_unchanged(before)
         entry = cache.find_entry(key)
     if entry is None:
         raise InputError(f"{cache.tables_folder()}: an encoded table vanished while it was made; run again")
@@ -90,13 +94,10 @@ def _part(folder: Path, name: str, tables: dict[str, Encoded], about: dict[str, 
 
 def _key(source: Source, seed: int, min_count: int | None, base: Encoder | None) -> str:
     """Names everything that decides the encoded tables: contents, options, and this package's code."""
-    files = [*source.files.values(), *(Path(file) for file, _ in source.join)]
     contents = []
-    for path in files:
-        if not path.exists():
-            raise InputError(f"{path}: there is no such file")
-        with naming(path):
-            contents.append([path.name, digest(path)])
+    for path in source.paths:
+        require_file(path)
+        contents.append([path.name, digest(path)])
     declared = list(map(field_to_dict, source.declared))
     options = {
         name: value

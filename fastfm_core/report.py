@@ -119,7 +119,13 @@ def score_line(part: str, measured: Mapping[str, Any]) -> str:
 
 
 def require_free(out: str | Path, *, overwrite: bool) -> None:
-    """InputError when the folder holds a model or a training that can be resumed, and ``overwrite`` is not set."""
+    """InputError when no model can be put there: a file has that name, or the folder holds a model or a training.
+
+    overwrite  the latter may be replaced
+    """
+    for path in (Path(out), *Path(out).parents):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: is a file; name another folder with --out")
     if not overwrite and unfinished(out):
         raise InputError(f"{out}: holds an unfinished training; add --resume to go on with it, or --overwrite")
     if not overwrite and checkpoint.holds_model(out):

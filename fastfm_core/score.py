@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastfm_core import metrics, train
 from fastfm_core.data import Batches
-from fastfm_core.data.columns import Table, column_of, text_of, unknown_column
+from fastfm_core.data.columns import Table, single_of, text_of, unknown_column
 from fastfm_core.data.encoded import Encoded
 from fastfm_core.data.labels import parse_expression
 from fastfm_core.data.readers import Reader
-from fastfm_core.data.stream import each_piece, gather, naming
-from fastfm_core.data.text import Bags, Texts
+from fastfm_core.data.stream import each_piece, gather, naming, require_unchanged, stamps
+from fastfm_core.data.text import Texts
 from fastfm_core.errors import InputError
 from fastfm_core.files import whole_file
 from fastfm_core.preparation import gathered_labels, open_source
@@ -27,6 +29,7 @@ from fastfm_core.trained import TrainedModel
 
 FORMATS = ("csv", "parquet", "kaggle")
 ID, PREDICTED = "Id", "Predicted"
+SPOOLED_BYTES = 64 << 20  # more than that waits in a temporary file
 Passes = Callable[[str], AbstractContextManager[Any]]
 Write = Callable[[Any, np.ndarray], None]
 
@@ -45,8 +48,10 @@ class ScoredPiece(NamedTuple):
 
 def evaluate_file(model: TrainedModel, path: str | Path, passes: Passes = _silent) -> dict[str, Any]:
     """The metrics of a file with labels, and the share of unknown ids per field."""
+    before = stamps(_files(model, path))
     reader = _open(model, path)
-    column = parse_expression(model.label, reader.names).column
+    with naming(path):
+        column = parse_expression(model.label, reader.names).column
     with passes(f"reading {reader.path.name}") as progress:
         columns, _ = gather(reader, [column], progress)
     with naming(path):
@@ -56,6 +61,7 @@ def evaluate_file(model: TrainedModel, path: str | Path, passes: Passes = _silen
         for piece in _scored(model, reader, None, progress):
             predictions.append(piece.predictions)
             counts += piece.encoded.unknown_counts()
+    require_unchanged(before)
     measure = metrics.regression if model.task == "regression" else metrics.binary
     measured = measure(labels, np.concatenate(predictions))
     return {**measured, "unseen_id_share": model.encoder.unseen_share(counts)}
@@ -72,6 +78,9 @@ def predict_file(
           with the columns Id and Predicted); None: by ``out``'s suffix
     id    column to copy beside the predictions; None: the one given in training, where the file has it
     """
+    if out and Path(out).resolve() in [file.resolve() for file in _files(model, path)]:
+        raise InputError(f"{out}: would replace the table it is made from; name another file")
+    before = stamps(_files(model, path))
     form = form or ("parquet" if out and Path(out).suffix in (".parquet", ".pq") else "csv")
     reader = _open(model, path)
     id = id or (model.id if model.id in reader.names else None)
@@ -85,6 +94,11 @@ def predict_file(
     with _writer(out, form, names) as write, passes(f"scoring {reader.path.name}") as progress:
         for piece in _scored(model, reader, id, progress):
             write(piece.ids, piece.predictions)
+        require_unchanged(before)
+
+
+def _files(model: TrainedModel, path: str | Path) -> list[Path]:
+    return [Path(path), *(Path(file) for file, _ in model.join)]
 
 
 def _open(model: TrainedModel, path: str | Path) -> Reader:
@@ -101,10 +115,7 @@ def _label_column(label: str, columns: Sequence[str]) -> str:
 
 def _scored(model: TrainedModel, reader: Reader, id: str | None, progress: Any) -> Iterator[ScoredPiece]:
     def encode(_: int, table: Table) -> tuple[Any, Encoded]:
-        ids = column_of(table, id) if id else None
-        if isinstance(ids, Bags):
-            raise InputError(f"column {id!r} has several values a cell: name another with --id COL")
-        return ids, model.encoder.transform(table)
+        return (single_of(table, id) if id else None), model.encoder.transform(table)
 
     for piece in each_piece(reader, encode, progress):
         ids, encoded = piece.result
@@ -114,11 +125,14 @@ def _scored(model: TrainedModel, reader: Reader, id: str | None, progress: Any) 
 
 @contextmanager
 def _writer(out: str | Path | None, form: str, names: tuple[str | None, str]) -> Iterator[Write]:
-    """What takes ids and predictions piece by piece; the file is there whole or not at all."""
+    """What takes ids and predictions piece by piece; the output, stdout as well, is there whole or not at all."""
     if out is None:
         if form == "parquet":
             raise InputError("--format parquet needs a file to write: name it with --out FILE")
-        yield _csv_writer(sys.stdout, names)
+        with tempfile.SpooledTemporaryFile(SPOOLED_BYTES, "w+", encoding="utf-8", newline="") as spool:
+            yield _csv_writer(spool, names)
+            spool.seek(0)
+            shutil.copyfileobj(spool, sys.stdout)
         return
     with whole_file(out) as path:
         if form == "parquet":
@@ -129,7 +143,7 @@ def _writer(out: str | Path | None, form: str, names: tuple[str | None, str]) ->
                 yield _csv_writer(file, names)
 
 
-def _csv_writer(file: TextIO, names: tuple[str | None, str]) -> Write:
+def _csv_writer(file: Any, names: tuple[str | None, str]) -> Write:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([name for name in names if name])
 

@@ -42,3 +42,8 @@ class Source(NamedTuple):
         """DATA (or the bundled table) as "data", then "valid" and "test" where they have a file."""
         named = {"data": self.data or coupon_path(), "valid": self.valid, "test": self.test}
         return {name: Path(path) for name, path in named.items() if path}
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files, the joined ones behind the others."""
+        return [*self.files.values(), *(Path(file) for file, _ in self.join)]

@@ -1,12 +1,14 @@
 """Encoded tables on the disk: flat binary files that are mapped into memory, and the folder they are kept in.
 
 An entry is a folder named by a hash of everything that decided its content. It is built under another name and renamed
-when complete, so an entry is there whole or not at all. The least recently used entries go when the folder outgrows
-LARGEST.
+when complete, so an entry is there whole or not at all. Its manifest, a line with a checksum and a line of JSON, knows
+the size of each file: an entry that is damaged later is noticed, and made anew. The least recently used entries go when
+the folder outgrows LARGEST.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -95,14 +97,16 @@ def tables_folder() -> Path:
 
 
 def find_entry(key: str) -> tuple[Path, dict[str, Any]] | None:
-    """The folder and manifest of an entry, which thereby counts as used; None when there is none."""
+    """The folder and manifest of an entry, which thereby counts as used; None when there is none, or a damaged one."""
     folder = tables_folder() / key
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        checksum, _, text = (folder / MANIFEST).read_text(encoding="utf-8").partition("\n")
+        sizes = _sizes(folder)
         os.utime(folder / MANIFEST)
     except (OSError, ValueError):
         return None
-    return folder, manifest
+    manifest = json.loads(text) if checksum == _checksum(text) else {}
+    return (folder, manifest) if manifest.get("sizes") == sizes else None
 
 
 @contextmanager
@@ -113,13 +117,23 @@ def new_entry(key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     manifest: dict[str, Any] = {}
     try:
         yield building, manifest
-        (building / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        text = json.dumps({**manifest, "sizes": _sizes(building)})
+        (building / MANIFEST).write_text(f"{_checksum(text)}\n{text}", encoding="utf-8")
         if find_entry(key) is None:  # else another process was quicker, and may have mapped its own
             shutil.rmtree(parent / key, ignore_errors=True)
             os.replace(building, parent / key)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     _evict(parent, keep=key)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file of an entry, the manifest aside."""
+    return {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.name != MANIFEST}
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _evict(parent: Path, keep: str) -> None:

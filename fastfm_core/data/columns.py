@@ -55,6 +55,14 @@ def column_of(table: Table, name: str) -> Any:
     return column if isinstance(column, Texts | Bags) else np.asarray(column)
 
 
+def single_of(table: Table, name: str) -> Any:
+    """The named column; InputError when it holds several values a cell."""
+    column = column_of(table, name)
+    if isinstance(column, Bags):
+        raise InputError(f"column {name!r} has several values a cell, which only a multi-hot column may: declare it so")
+    return column
+
+
 def take(column: Any, rows: np.ndarray) -> Any:
     """The column's cells at positions ``rows`` [k]."""
     if not isinstance(column, Bags):
@@ -69,13 +77,18 @@ def join_rows(tables: list[Table]) -> Table:
 
 
 def _join(columns: list[Any]) -> Any:
-    if isinstance(columns[0], Texts):
-        return concatenate(columns)
+    if any(isinstance(column, Texts) for column in columns):
+        return concatenate([_as_texts(column) for column in columns])
     if not isinstance(columns[0], Bags):
         return np.concatenate(columns)
     lengths = np.concatenate([np.diff(column.offsets) for column in columns])
     weights = None if columns[0].weights is None else np.concatenate([column.weights for column in columns])
     return Bags(concatenate([column.values for column in columns]), np.append(0, np.cumsum(lengths)), weights)
+
+
+def _as_texts(column: Any) -> Texts:
+    texts, codes = texts_of(column)
+    return texts if codes is None else texts[codes]
 
 
 def unknown_column(name: str, names: Iterable[str]) -> str:
@@ -124,8 +137,6 @@ def factorize(column: Any) -> tuple[list[str], np.ndarray]:
     if isinstance(column, Texts):
         texts, codes = column.factorize()
         return texts.tolist(), codes
-    if isinstance(column, Bags):
-        raise InputError("a column with several values a cell is neither text nor number: make it multi-hot")
     if column.dtype.kind in "iufb":
         values, codes = np.unique(column, return_inverse=True)
         values = values.tolist()
@@ -155,8 +166,6 @@ def parse_number(text: str) -> float:
 
 def numbers(column: Any, name: str) -> np.ndarray:
     """[n] -> [n] float64 with NaN for missing. RowError naming the column where a value is no finite number."""
-    if isinstance(column, Bags):
-        raise InputError(f"column {name!r} has several values a cell, not a number: make it multi-hot")
     if isinstance(column, Texts):
         converted, hard = column.decimals()
         converted[hard] = [_parse_or_infinity(text) for text in column[hard].tolist()]

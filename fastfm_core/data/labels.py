@@ -16,11 +16,11 @@ import numpy as np
 from fastfm_core.data.columns import (
     RowError,
     Table,
-    column_of,
     factorize,
     first_row,
     numbers,
     parse_number,
+    single_of,
     text_of,
     unknown_column,
 )
@@ -59,7 +59,7 @@ def parse_expression(expression: str, names: Iterable[str]) -> LabelExpression:
 def label_values(columns: Table, expression: str, task: Task = "binary") -> np.ndarray:
     """The labels [n] float32 of a table. InputError naming the row of a label that is missing or cannot be read."""
     label = parse_expression(expression, columns)
-    column = column_of(columns, label.column)
+    column = single_of(columns, label.column)
     if not label.operator:
         return parse_label(column, task, label.column)
     if task != "binary":
@@ -75,12 +75,15 @@ def parse_label(column: Any, task: Task = "binary", name: str = "label") -> np.n
     """One column as labels [n] float32: 0/1 for the binary task, any finite number for regression."""
     _refuse_missing(column, name)
     if task == "regression":
-        return numbers(column, name).astype(np.float32)
+        values = numbers(column, name)
+        if (large := np.abs(values) > np.finfo(np.float32).max).any():
+            raise RowError(f"label {name!r}, ", first_row(large), ": beyond the range of float32: correct or scale it")
+        return values.astype(np.float32)
     texts, codes = factorize(column)
     normal = [_normal(text) for text in texts]
     pair = _binary_pair(normal)
     if pair is None:
-        raise InputError(_not_binary(texts, normal, name))
+        raise _not_binary(texts, normal, codes, name)
     return np.array([text == pair[1] for text in normal], np.float32)[codes]
 
 
@@ -91,7 +94,7 @@ def describe_label(columns: Table, expression: str, task: Task = "binary") -> st
         return f"label {label.column}: a number"
     if label.operator:
         return f"label {label.column}: 1 where {label.column} {label.operator} {label.value}"
-    pair = _binary_pair([_normal(text) for text in factorize(column_of(columns, label.column))[0]])
+    pair = _binary_pair([_normal(text) for text in factorize(single_of(columns, label.column))[0]])
     return f"label {label.column}: {pair[1]!r} is 1, {pair[0]!r} is 0" if pair else f"label {label.column}: not binary"
 
 
@@ -113,8 +116,15 @@ def _binary_pair(normal: list[str]) -> tuple[str, str] | None:
     return next((pair for pair in BINARY_PAIRS if set(normal) <= set(pair)), None)
 
 
-def _not_binary(texts: list[str], normal: list[str], name: str) -> str:
-    shown = ", ".join(repr(text) for text in texts[:3])
+def _not_binary(texts: list[str], normal: list[str], codes: np.ndarray, name: str) -> RowError:
+    """Names the first row that does not fit the pair that most of the distinct texts fit."""
+    pair = max(BINARY_PAIRS, key=lambda pair: len(set(normal) & set(pair)))
+    wrong = np.array([text not in pair for text in normal])
+    mend = f"say which value is 1, as in --label '{name}=={texts[-1]}'"
     if all(re.fullmatch(r"[-+0-9.e]+", text) for text in normal):
-        return f"label {name!r} holds {shown}, not 0 and 1: write --label '{name}>=X', or --task regression"
-    return f"label {name!r} holds {shown}, not 0 and 1: say which value is 1, as in --label '{name}=={texts[-1]}'"
+        mend = f"write --label '{name}>=X', or --task regression"
+    found = texts[int(np.argmax(wrong))]
+    row = first_row(wrong[codes])
+    return RowError(
+        f"label {name!r}, ", row, f": {found!r} is neither {pair[0]} nor {pair[1]}: correct the cell, or {mend}"
+    )

@@ -18,6 +18,8 @@ Pooling = Literal["mean", "sum", "sqrtn", "none"]
 Transform = Literal["auto", "standardize", "log1p", "sqrt", "square", "quantile", "none"]
 Use = str | tuple[str, ...]
 EVERYWHERE = ("first", "pairs", "deep")
+TEXTS = ("name", "use", "share", "transform", "source", "separator", "pooling")
+MOST_ROWS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -250,3 +252,5 @@ def _require_positive(field: Any, *options: str) -> None:
         value = getattr(field, option)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise InputError(f"column {field.name!r}: {option} is {value!r}, give a whole number of at least 1")
+        if value is not None and value >= MOST_ROWS:
+            raise InputError(f"column {field.name!r}: {option} is {value}, give a number below {MOST_ROWS}")

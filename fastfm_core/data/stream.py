@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from fastfm_core import threads
-from fastfm_core.data.columns import RowError, Table, column_of, factorize, table_length
-from fastfm_core.data.readers.reader import Reader
+from fastfm_core.data.columns import RowError, Table, factorize, single_of, table_length
+from fastfm_core.data.readers.reader import Chunk, Reader
 from fastfm_core.data.text import TextIndex, Texts
 from fastfm_core.errors import InputError
 
@@ -43,10 +43,10 @@ def each_piece(
 
     progress  told (done, size) after each piece, in the reader's unit
 
-    InputError naming the file, with row numbers counted from its beginning, for whatever is wrong in a piece, for a
-    file without rows, and for one that changed during the pass.
+    InputError naming the file, with row numbers counted from its beginning, for whatever is wrong in a piece, and for a
+    file without rows.
     """
-    stamp, rows_before = _stamp(reader.path), [0]
+    rows_before = [0]
     with naming(reader.path):
         for rows, done, result in _in_order(reader, work, rows_before):
             yield Piece(rows_before[0], rows, result)
@@ -55,14 +55,15 @@ def each_piece(
                 progress(done, reader.size)
         if not rows_before[0]:
             raise InputError("there are no data rows: add some")
-        if _stamp(reader.path) != stamp:
-            raise InputError("the file changed while it was read: run again when nothing writes to it")
 
 
 def _in_order(
     reader: Reader, work: Callable[[int, Table], Result], rows_before: list[int]
 ) -> Iterator[tuple[int, int, Result]]:
-    """(rows, ``Chunk.done``, result) of each piece; a mistake in a row is told with the rows before its piece."""
+    """(rows, ``Chunk.done``, result) of each piece; a mistake in a row is told with the rows before its piece.
+
+    The first mistake in the file is the one that is told, however far the reader is ahead.
+    """
     workers = threads.get_num_threads()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="fastfm-core-read")
     waiting: deque[tuple[int, Future[tuple[int, Result]]]] = deque()
@@ -79,15 +80,26 @@ def _in_order(
             raise error.after(rows_before[0]) from None
         return rows, done, result
 
+    damage: list[InputError] = []
     try:
-        for number, chunk in enumerate(reader.chunks()):
+        for number, chunk in enumerate(_until_damage(reader.chunks(), damage)):
             waiting.append((chunk.done, pool.submit(run, number, chunk.parse)))
             if len(waiting) > workers:
                 yield finished()
         while waiting:
             yield finished()
+        for error in damage:
+            raise error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _until_damage(chunks: Iterator[Chunk], damage: list[InputError]) -> Iterator[Chunk]:
+    """The chunks up to the end, or to the damage that keeps the rest from being read."""
+    try:
+        yield from chunks
+    except InputError as error:
+        damage.append(error)
 
 
 class Gathered(NamedTuple):
@@ -110,7 +122,7 @@ def gather(
     begins = [0]
 
     def work(_: int, table: Table) -> list[tuple[Texts, np.ndarray]]:
-        return [_factorized(column_of(table, name)) for name in names]
+        return [_factorized(single_of(table, name)) for name in names]
 
     for piece in each_piece(reader, work, progress):
         begins.append(piece.begin + piece.rows)
@@ -158,8 +170,21 @@ def _digest_of(content: Any) -> bytes:
     return total.digest()
 
 
-def _stamp(path: Path) -> list[tuple[str, int, int]]:
-    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _files(path)]
+def stamps(paths: Iterable[Path]) -> dict[Path, list[Any]]:
+    """What changes with a file, or with a folder's files: names, sizes, times of writing."""
+    return {path: [_stamp(file) for file in _files(path)] for path in paths}
+
+
+def _stamp(file: Path) -> tuple[str, int, int, int]:
+    found = file.stat()
+    return str(file), found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def require_unchanged(before: dict[Path, list[Any]]) -> None:
+    """InputError naming the file that is not what it was when the stamps were taken."""
+    for path, stamp in before.items():
+        if stamps([path])[path] != stamp:
+            raise InputError(f"{path}: the file changed while it was read: run again when nothing writes to it")
 
 
 def _files(path: Path) -> list[Path]:

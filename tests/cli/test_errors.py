@@ -15,7 +15,6 @@ ROWS = "".join(f"c{i % 7},{i},{i % 2}\n" for i in range(60))
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data.csv").write_text("city,size,clicked\n" + ROWS)
-    (tmp_path / "short.csv").write_text("city,size,clicked\na,1,0\nb,2\n")
     (tmp_path / "other.csv").write_text("town,size\n" + "a,1\n")
     return tmp_path
 
@@ -37,7 +36,6 @@ TRAIN = "train data.csv --label clicked"
         ("train data.csv --label city", "data.csv: label"),
         ("train data.csv --label size>=x", "not a number"),
         ("train data.csv --label size>=1000", "all labels of the train part are 0"),
-        ("train short.csv --label clicked", "short.csv, line 3"),
         (f"{TRAIN} --model deepfn", "choose one of"),
         (f"{TRAIN} --set dims=4", "did you mean dim"),
         (f"{TRAIN} --set dim=x", "dim=x: give a whole number"),
@@ -47,12 +45,10 @@ TRAIN = "train data.csv --label clicked"
         (f"{TRAIN} --id town", "there is no column 'town'"),
         (f"{TRAIN} --valid missing.csv", "missing.csv: there is no such file"),
         (f"{TRAIN} --test other.csv", "other.csv: "),
-        (f"{TRAIN} --metrics-json nowhere/m.json", "there is no folder"),
         (f"{TRAIN} --metrics-json .", "is a folder"),
         ("evaluate nowhere data.csv", "nowhere: no such folder"),
         ("evaluate . data.csv", "holds no model"),
         ("predict nowhere data.csv", "nowhere: no such folder"),
-        ("predict nowhere data.csv --out nowhere/p.csv", "there is no folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(folder, capsys, line, message):

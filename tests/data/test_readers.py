@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastfm_core.data import read_table
+from fastfm_core.data.readers import reader
 from fastfm_core.errors import InputError
 
 
@@ -47,10 +48,22 @@ COMMA = 'a,b\n1,x\n,"é, y"\n3,"say ""hi"""\n'
         ("t.csv", COMMA.encode() + b"\n\n"),
         ("t.tsv", 'a\tb\n1\tx\n\té, y\n3\t"say ""hi"""\n'.encode()),
         ("t.csv.gz", compressed(COMMA.encode("utf-8-sig"))),
+        ("t.csv", b"\n\r\n" + COMMA.encode()),
         ("t.data", COMMA.encode()),
         ("t.v1.CSV", COMMA.encode()),
     ],
-    ids=["comma", "crlf", "bom", "no last newline", "blank lines", "tab", "gzip", "unknown suffix", "two suffixes"],
+    ids=[
+        "comma",
+        "crlf",
+        "bom",
+        "no last newline",
+        "blank lines",
+        "tab",
+        "gzip",
+        "blank first",
+        "unknown suffix",
+        "two suffixes",
+    ],
 )
 def test_csv_in_all_its_dress(tmp_path: Path, name: str, content: bytes) -> None:
     assert lists(written(tmp_path, name, content)) == EXPECTED
@@ -92,6 +105,23 @@ def test_broken_files_are_named(tmp_path: Path, name: str, content: bytes, messa
     with pytest.raises(InputError, match=message) as caught:
         read_table(written(tmp_path, name, content))
     assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_one_line_behind_blank_ones_without_an_end_is_read(tmp_path: Path) -> None:
+    assert lists(written(tmp_path, "t.csv", b"\n\n1,x")) == {"c0": ["1"], "c1": ["x"]}
+
+
+def test_the_header_is_found_behind_whole_blocks_of_blank_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "BLOCK_BYTES", 1)
+    assert lists(written(tmp_path, "t.csv", b"\n\r\n" + COMMA.encode())) == EXPECTED
+
+
+@pytest.mark.parametrize("content", [b"a,b\r1,2\n3,4\n", b"a\rb\nc\n", b'a,b\n"x\ry",1\n2,3\r4,5\n'])
+def test_a_carriage_return_that_ends_no_line_is_named(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(InputError, match=r"t\.csv, line [123]: .*(carriage return|cells)"):
+        read_table(written(tmp_path, "t.csv", content))
 
 
 def test_absent_files_are_named(tmp_path: Path) -> None:
@@ -160,4 +190,4 @@ def test_unfit_parquet_is_named(tmp_path: Path, table: pyarrow.Table, message: s
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'fastfm-core\[parquet\]'"):
-        read_table(tmp_path / "t.parquet")
+        read_table(written(tmp_path, "t.parquet", b"PAR1"))

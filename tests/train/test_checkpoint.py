@@ -74,11 +74,14 @@ def test_saving_over_a_model_replaces_it(folder):
 
 def test_a_crash_between_the_files_is_noticed(folder, monkeypatch):
     """The new weights are there, the new description is not: neither model must load."""
+    replace = os.replace
 
-    def crash(path, content):
-        raise KeyboardInterrupt
+    def crash(source, target):
+        if target.name == "metrics.json":
+            raise KeyboardInterrupt
+        replace(source, target)
 
-    monkeypatch.setattr(checkpoint, "write_json", crash)
+    monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save(folder, {"table": STATE["table"] + 1}, DESCRIPTION, {})
     with pytest.raises(InputError, match=r"model\.safetensors: cut"):
@@ -106,6 +109,12 @@ def test_every_cut_of_the_weights_is_noticed(folder):
         weights.write_bytes(whole[:length])
         with pytest.raises(InputError, match=r"model\.safetensors: cut"):
             checkpoint.load(folder)
+
+
+def test_an_edited_description_is_noticed(folder):
+    changed(folder, model="fm")
+    with pytest.raises(InputError, match=r"model\.json: damaged or edited"):
+        checkpoint.load(folder)
 
 
 def test_a_cut_description_is_noticed(folder):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.data.codecs.codec import Slots
-from fastfm_core.data.columns import Table, column_of, take, texts_of
+from fastfm_core.data.columns import Table, single_of, take, texts_of
 from fastfm_core.data.schema import Categorical, Cross
 from fastfm_core.data.text import index
 
@@ -29,7 +29,7 @@ class HashingFitter:
 
     def observe(self, field: Categorical | Cross, table: Table, rows: np.ndarray, sampled: np.ndarray) -> np.ndarray:
         """The registers of a piece, [2^12] uint8."""
-        columns = {name: take(column_of(table, name), rows) for name in field.columns}
+        columns = {name: take(single_of(table, name), rows) for name in field.columns}
         hashes, missing = _hashes(field, columns)
         registers = np.zeros(REGISTERS, np.uint8)
         index.sketch_hashes(hashes[~missing], registers)
@@ -67,7 +67,7 @@ class HashingCodec:
     def encode(self, table: Table) -> Slots:
         columns, buckets = self.field.columns, self.rows - FIRST_BUCKET
         if len(columns) == 1:
-            texts, codes = texts_of(column_of(table, columns[0]))
+            texts, codes = texts_of(single_of(table, columns[0]))
             rows = texts.buckets(buckets)
             return Slots(rows if codes is None else rows[codes])
         hashes, missing = _hashes(self.field, table)
@@ -103,6 +103,6 @@ def _hashes(field: Categorical | Cross, table: Table) -> tuple[np.ndarray, np.nd
 
 
 def _column_hashes(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
-    texts, codes = texts_of(column_of(table, name))
+    texts, codes = texts_of(single_of(table, name))
     hashes, missing = texts.hashes(), texts.starts == texts.ends
     return (hashes, missing) if codes is None else (hashes[codes], missing[codes])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.data.codecs.codec import Slots
-from fastfm_core.data.columns import Table, column_of, counting_from, numbers, take
+from fastfm_core.data.columns import Table, counting_from, numbers, single_of, take
 from fastfm_core.data.schema import Numeric
 
 VALUE, MISSING = 0, 1
@@ -40,7 +40,7 @@ class NumericFitter:
         """[k] float64, NaN where missing."""
         name = field.columns[0]
         with counting_from(sampled):
-            return numbers(take(column_of(table, name), sampled), name)
+            return numbers(take(single_of(table, name), sampled), name)
 
     def merge(self, seen: np.ndarray) -> None:
         self._pieces.append(seen)
@@ -76,7 +76,7 @@ class NumericCodec:
 
     def encode(self, table: Table) -> Slots:
         name = self.field.columns[0]
-        values = (TRANSFORMS[self.transform](numbers(column_of(table, name), name)) - self.mean) / self.scale
+        values = (TRANSFORMS[self.transform](numbers(single_of(table, name), name)) - self.mean) / self.scale
         np.clip(values, -FARTHEST, FARTHEST, out=values)  # so that float32 stays finite
         missing = np.isnan(values)
         raw = np.where(missing, 0.0, values).astype(np.float32) if "raw" in self.field.use else None
@@ -113,7 +113,7 @@ class QuantileCodec:
 
     def encode(self, table: Table) -> Slots:
         name = self.field.columns[0]
-        values = numbers(column_of(table, name), name)
+        values = numbers(single_of(table, name), name)
         bins = 1 + np.searchsorted(self.edges, values)
         return Slots(np.where(np.isnan(values), MISSING_BIN, bins))
 

@@ -17,6 +17,7 @@ from fastfm_core.data.columns import (
     counting_from,
     first_row,
     parse_number,
+    single_of,
     take,
     texts_of,
 )
@@ -40,14 +41,13 @@ class VocabularyFitter:
         self, field: Categorical | MultiHot, table: Table, rows: np.ndarray, sampled: np.ndarray
     ) -> tuple[Texts, np.ndarray, bool]:
         """(distinct texts in a buffer of their own, how often each occurs, whether some cell is missing)."""
-        column = take(column_of(table, field.name), rows)
         if isinstance(field, MultiHot):
             with counting_from(rows):
-                bags = bags_of(column, field)
+                bags = bags_of(take(column_of(table, field.name), rows), field)
             texts, codes = bags.values.factorize()
             missing = bool((np.diff(bags.offsets) == 0).any())
         else:
-            texts, codes = texts_of(column)
+            texts, codes = texts_of(take(single_of(table, field.name), rows))
             texts, codes = texts.factorize() if codes is None else (texts, codes)
             missing = bool((texts.starts == texts.ends).any())
         return texts.packed(), np.bincount(codes, minlength=len(texts)), missing
@@ -106,7 +106,7 @@ class CategoricalCodec(VocabularyCodec):
     """One value, one entry."""
 
     def encode(self, table: Table) -> Slots:
-        texts, codes = texts_of(column_of(table, self.field.name))
+        texts, codes = texts_of(single_of(table, self.field.name))
         rows = self.look_up(texts)
         return Slots(rows if codes is None else rows[codes])
 
@@ -151,16 +151,21 @@ def bags_of(column: Any, field: MultiHot) -> Bags:
     values, after = values.cut_at_last(WEIGHT)
     weights, hard = after.decimals()
     for entry in hard.tolist():
-        try:
-            weights[entry] = parse_number(after[entry])
-        except ValueError:
-            weights[entry] = np.inf
-    weights[np.isnan(weights)] = 1.0
-    if (wrong := np.isinf(weights)).any():
+        weights[entry] = _finite(after[entry])
+    weights[after.starts == after.ends] = 1.0
+    if (wrong := ~np.isfinite(weights)).any():
         row = int(np.searchsorted(offsets, first_row(wrong) - 1, side="right"))
         what = f": the weight {after[first_row(wrong) - 1]!r} is not a finite number: correct the cell"
         raise RowError(f"column {field.name!r}, ", row, what)
     return Bags(values, offsets, weights)
+
+
+def _finite(text: str) -> float:
+    """The number, or infinity where there is none."""
+    try:
+        return parse_number(text)
+    except ValueError:
+        return np.inf
 
 
 def _spread(values: np.ndarray, filled: np.ndarray, rest: float) -> np.ndarray:

@@ -15,7 +15,7 @@ from fastfm_core.data.readers.delimited import DelimitedReader
 from fastfm_core.data.readers.entries import EntriesReader
 from fastfm_core.data.readers.memory import MemoryReader
 from fastfm_core.data.readers.parquet import ParquetReader
-from fastfm_core.data.readers.reader import Chunk, Reader, blocks, naming_damage
+from fastfm_core.data.readers.reader import Chunk, Reader, first_lines, naming_damage, require_file
 from fastfm_core.errors import InputError
 
 Opener = Callable[[Path, Sequence[str], "str | None"], Reader]
@@ -37,6 +37,7 @@ def open_table(path: str | PathLike[str], expected: Sequence[str] = (), label: s
     InputError, naming file, line and mend, for a file that is absent, empty or broken.
     """
     path = Path(path)
+    require_file(path)
     if path.is_dir():
         return ParquetReader(path)
     known = [suffix for suffix in path.suffixes if suffix.lower() in READERS]
@@ -61,11 +62,10 @@ def require_rows(reader: Reader, tables: list[Table]) -> list[Table]:
 
 def _by_content(path: Path) -> Opener:
     """libsvm or libffm when the first line looks like it, else delimited text."""
-    first = next(blocks(path, lambda content: content.rfind(b"\n") + 1), None)
-    match = ENTRIES.fullmatch(bytes(first.content).split(b"\n", 1)[0]) if first else None
+    match = ENTRIES.fullmatch(bytes(first_lines(path)).split(b"\n", 1)[0])
     if match is None:
         return DelimitedReader
     return READERS[".libsvm" if match[1].count(b":") == 1 else ".libffm"]
 
 
-__all__ = ["Chunk", "MemoryReader", "Reader", "open_table", "read_table", "require_rows"]
+__all__ = ["Chunk", "MemoryReader", "Reader", "open_table", "read_table", "require_file", "require_rows"]

@@ -78,7 +78,7 @@ class EntriesReader:
         rows = scan.scan_entries(buffer, len(buffer), self.parts, lines, labels, offsets, entries, mistake)
         if mistake[0]:
             form = "feature:value" if self.parts == 2 else "field:feature:value"
-            what = f"entry {mistake[2]} is not {form}: correct it"
+            what = f"word {mistake[2] + 1} is not {form}: correct it"
             raise line_of(self.path, block.line + int(mistake[1]) + 1, what)
         count = int(offsets[rows])
         return buffer, labels[:rows], offsets[: rows + 1], entries[:count], block.line + 1 + lines[:rows]

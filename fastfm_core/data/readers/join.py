@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastfm_core.data.columns import RowError, Table, column_of, take, text_of, texts_of
+from fastfm_core.data.columns import RowError, Table, single_of, take, text_of, texts_of
 from fastfm_core.data.readers.reader import Chunk, Reader
 from fastfm_core.data.text import Bags, TextIndex, Texts
 from fastfm_core.errors import InputError
@@ -24,7 +24,7 @@ class JoinedReader:
             raise InputError(f"--join {name}:{key}: {reader.path} has no column {key!r}")
         self._reader = reader
         self._key = key
-        self._index = _index(column_of(table, key), key, name)
+        self._index = _index(single_of(table, key), key, name)
         self._columns = {column: _with_missing(values) for column, values in table.items() if column != key}
         for column in self._columns:
             if column in reader.names:
@@ -49,7 +49,7 @@ class JoinedReader:
         return None
 
     def _joined(self, table: Table) -> Table:
-        texts, codes = texts_of(column_of(table, self._key))
+        texts, codes = texts_of(single_of(table, self._key))
         found = self._index.find(texts)
         rows = found if codes is None else found[codes]
         missing = rows < 0

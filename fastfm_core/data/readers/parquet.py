@@ -39,7 +39,7 @@ class ParquetReader:
             if self.names.count(name) > 1:
                 raise InputError(f"{path}: column {name!r} occurs twice, rename one")
         self.size = max(sum(parquet.metadata.num_rows for parquet in opened), 1)
-        self._texts = _columns_of_text(opened, path)
+        self._texts = _columns_of_text(opened, self.files)
         for parquet in opened:
             parquet.close()
 
@@ -75,7 +75,7 @@ def _open(path: Path) -> Any:
     with naming_damage(path):
         try:
             return pyarrow.parquet.ParquetFile(path)
-        except pyarrow.ArrowInvalid as error:
+        except (pyarrow.ArrowException, UnicodeDecodeError) as error:
             raise _unreadable(path, error) from None
 
 
@@ -95,17 +95,21 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} is not a readable Parquet file: {(str(error).splitlines() or [''])[0]}")
 
 
-def _columns_of_text(opened: list[Any], path: Path) -> set[str]:
-    """Names of the columns whose numbers are read as text: integers with gaps, and columns whose types differ."""
+def _columns_of_text(opened: list[Any], files: list[Path]) -> set[str]:
+    """Names of the columns whose numbers are read as text: integers with gaps, and columns whose types differ.
+
+    InputError for a column that holds lists in one file and single values in another.
+    """
     from pyarrow import types
 
     gaps = set().union(*map(_columns_with_gaps, opened))
     texts = set()
     for fields in zip(*(parquet.schema_arrow for parquet in opened), strict=True):
-        name, kinds = fields[0].name, {field.type for field in fields}
-        if len(set(map(_is_list, kinds))) > 1:
-            raise InputError(f"{path}: column {name!r} holds lists in some files only: make the files alike")
-        if len(kinds) > 1 or (name in gaps and not types.is_floating(fields[0].type)):
+        name, lists = fields[0].name, [_is_list(field.type) for field in fields]
+        if len(set(lists)) > 1:
+            one, other = files[lists.index(True)], files[lists.index(False)]
+            raise InputError(f"{one}: column {name!r} holds lists, in {other.name} single values: make them equal")
+        if len({field.type for field in fields}) > 1 or (name in gaps and not types.is_floating(fields[0].type)):
             texts.add(name)
     return texts
 
@@ -152,7 +156,10 @@ def _texts(column: Any, name: str, path: Path) -> Texts:
 
     try:
         text = column.cast(pyarrow.large_string()).fill_null("")
-    except (pyarrow.ArrowNotImplementedError, pyarrow.ArrowInvalid):
+        text.validate(full=True)
+    except pyarrow.ArrowInvalid:
+        raise InputError(f"{path}: column {name!r} holds bytes that are not UTF-8: write it as text") from None
+    except pyarrow.ArrowNotImplementedError:
         raise InputError(f"{path}: column {name!r} is {column.type}, which is neither number nor text") from None
     _, offsets, data = text.buffers()
     ends = np.frombuffer(offsets, np.int64)[text.offset : text.offset + len(text) + 1]

@@ -16,6 +16,7 @@ from fastfm_core.data.text.scan import LINE_FEED
 from fastfm_core.errors import InputError
 
 BLOCK_BYTES = 4 << 20
+BEGINNING_BYTES = 1 << 18
 LONGEST_RECORD = 256 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -58,6 +59,14 @@ class Block(NamedTuple):
     done: int
 
 
+def require_file(path: Path) -> None:
+    """InputError when there is none of that name, or when it can be read only once (a pipe)."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    if not path.is_file() and not path.is_dir():
+        raise InputError(f"{path}: a pipe or device, but a table is read more than once; write it to a file first")
+
+
 @contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
     """Turns what a damaged or absent file raises while it is read into one line."""
@@ -78,11 +87,8 @@ def blocks(path: Path, records_end: Callable[[bytearray], int], block_bytes: int
     """
     with naming_damage(path), open(path, "rb") as raw:
         file = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if path.suffix.lower() == ".gz" else raw
-        pending, line, only_returns = bytearray(), 0, False
+        pending, line, only_returns = bytearray(), 0, _skip_mark(file)
         while fresh := file.read(block_bytes or BLOCK_BYTES):
-            if not line and not pending:
-                fresh = fresh.removeprefix(BYTE_ORDER_MARK)
-                only_returns = b"\r" in fresh and b"\n" not in fresh
             pending += fresh.replace(b"\r", b"\n") if only_returns else fresh
             end = records_end(pending)
             if not end and len(pending) > LONGEST_RECORD:
@@ -94,6 +100,24 @@ def blocks(path: Path, records_end: Callable[[bytearray], int], block_bytes: int
         if pending:
             pending += b"" if pending.endswith(b"\n") else b"\n"
             yield Block(pending, line, raw.tell())
+
+
+def _skip_mark(file: IO[bytes]) -> bool:
+    """Moves behind a byte order mark; returns whether the lines end in CR alone, by the file's beginning."""
+    beginning = file.read(BEGINNING_BYTES)
+    file.seek(len(BYTE_ORDER_MARK) if beginning.startswith(BYTE_ORDER_MARK) else 0)
+    return b"\r" in beginning[:-1] and b"\n" not in beginning
+
+
+def first_lines(path: Path) -> bytearray:
+    """The whole lines at the beginning of a text file, UTF-8, as far as one that is not blank; empty without any."""
+    content = bytearray()
+    for block in blocks(path, lambda pending: pending.rfind(b"\n") + 1, BEGINNING_BYTES):
+        require_utf8(block, path)
+        content += block.content
+        if content.strip(b"\r\n"):
+            break
+    return content
 
 
 def line_feeds(content: bytearray) -> int:

@@ -177,7 +177,9 @@ def scan_entries(buffer, end, parts, lines, labels, offsets, entries, mistake):
     offsets  [rows at most + 1] int64 of the entries
     entries  [N, parts + 1] int64: where each part begins, and where the last one ends. A part ends before the colon.
     lines    [rows at most] int64: lines before each row
-    mistake  [3] int64: 1 when an entry has another number of parts, its line, entry number. Returns the rows.
+    mistake  [3] int64: 1 when an entry has another number of parts or an empty one, its line, words before it.
+
+    Returns the rows.
     """
     position = row = line = count = 0
     while position < end:
@@ -185,19 +187,22 @@ def scan_entries(buffer, end, parts, lines, labels, offsets, entries, mistake):
             position += 1
         word = 0
         while position < end and byte_at(buffer, position) != LINE_FEED and byte_at(buffer, position) != HASH:
-            start = position
+            start = part = position
             colons = 0
+            hollow = False
             while position < end and byte_at(buffer, position) > SPACE and byte_at(buffer, position) != HASH:
                 if byte_at(buffer, position) == COLON:
+                    hollow |= position == part
+                    part = position + 1
                     colons += 1
                     if colons < parts:
-                        entries[count, colons] = position + 1
+                        entries[count, colons] = part
                 position += 1
             if word == 0:
                 labels[row, 0], labels[row, 1] = start, start if colons else position
             if word == 0 and colons == 0:
                 pass
-            elif colons != parts - 1:
+            elif colons != parts - 1 or hollow:
                 mistake[0], mistake[1], mistake[2] = 1, line, word
                 return row
             else:
