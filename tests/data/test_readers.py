@@ -109,6 +109,7 @@ def test_broken_files_are_named(tmp_path: Path, name: str, content: bytes, messa
 
 def test_one_line_behind_blank_ones_without_an_end_is_read(tmp_path: Path) -> None:
     assert lists(written(tmp_path, "t.csv", b"\n\n1,x")) == {"c0": ["1"], "c1": ["x"]}
+    assert lists(written(tmp_path, "t.csv", b'1,"x\n\ny"')) == {"c0": ["1"], "c1": ["x\n\ny"]}
 
 
 def test_the_header_is_found_behind_whole_blocks_of_blank_lines(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.data.columns import Table, numbers
-from fastfm_core.data.readers.delimited import NUMBER, TYPED_NAME
+from fastfm_core.data.readers.delimited import CRITEO, NUMBER, TYPED_NAME
 from fastfm_core.data.text import Bags, TextIndex, Texts
 from fastfm_core.errors import InputError
 
@@ -47,7 +47,8 @@ def delimited(read: Read, path: Path, content: bytes) -> None:
     typed = [TYPED_NAME.fullmatch(name) for name in first]
     names = [match[1] for match in typed if match] if all(typed) else first
     if any(map(NUMBER.fullmatch, names)):
-        names, rows = [f"c{number}" for number in range(len(first))], [first, *rows]
+        criteo = len(first) == len(CRITEO) and naive.separator_of(naive.text_of(content)) == "\t"
+        names, rows = list(CRITEO) if criteo else [f"c{number}" for number in range(len(first))], [first, *rows]
     if not rows or len(set(names)) < len(names) or not all(map(str.strip, names)):
         assert isinstance(found, str), found
         return

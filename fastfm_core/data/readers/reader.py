@@ -110,12 +110,12 @@ def _skip_mark(file: IO[bytes]) -> bool:
 
 
 def first_lines(path: Path) -> bytearray:
-    """The whole lines at the beginning of a text file, UTF-8, as far as one that is not blank; empty without any."""
+    """The lines at the beginning of a text file, UTF-8: all, or BEGINNING_BYTES and as far as one that is not blank."""
     content = bytearray()
     for block in blocks(path, lambda pending: pending.rfind(b"\n") + 1, BEGINNING_BYTES):
         require_utf8(block, path)
         content += block.content
-        if content.strip(b"\r\n"):
+        if len(content) >= BEGINNING_BYTES and content.strip(b"\r\n"):
             break
     return content
 
