@@ -11,6 +11,7 @@ import pytest
 
 from fastfm_core import cli, preparation, trained
 from fastfm_core.data import cache
+from fastfm_core.run import HISTORY, RECORD
 
 from .conftest import COLUMNS, CSV, QUICK, TRAIN, Room, delimited, save_parquet
 
@@ -127,15 +128,21 @@ sys.exit(cli.main(sys.argv))
 """
 
 
+def files_below(folder: Path) -> dict[Path, bytes | bool]:
+    """All files with their content, but for a run's record, which --overwrite ends before the model is replaced."""
+    paths = [path for path in folder.rglob("*") if path.name not in (RECORD, HISTORY)]
+    return {path: path.is_file() and path.read_bytes() for path in paths}
+
+
 def on_a_full_disk(room: Room, limit: int, command: list[str]) -> str:
     """Runs the command where no file may grow beyond ``limit`` bytes; returns its last line."""
-    before = {path: path.is_file() and path.read_bytes() for path in room.folder.parent.rglob("*")}
+    before = files_below(room.folder.parent)
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(limit), *command], capture_output=True, text=True, cwd=room.folder
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert done.stderr.count("fastfm-core: ") == 1
-    assert before == {path: path.is_file() and path.read_bytes() for path in room.folder.parent.rglob("*")}
+    assert before == files_below(room.folder.parent)
     return done.stderr.splitlines()[-1]
 
 

@@ -161,7 +161,7 @@ def test_a_list_is_no_id(run, tmp_path, capsys):
     pyarrow.parquet.write_table(table, tmp_path / "lists.parquet")
     command = ["predict", str(run / "model"), str(tmp_path / "lists.parquet"), "--out", str(tmp_path / "p.csv")]
     assert cli.main(command) == 2
-    assert "column 'user' has several values a cell: name another with --id COL" in capsys.readouterr().err
+    assert "lists.parquet: column 'user' has several values a cell" in capsys.readouterr().err
     assert not (tmp_path / "p.csv").exists()
 
 

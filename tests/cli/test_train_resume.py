@@ -236,7 +236,7 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_usable(folder, mon
     )  # fmt: skip
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]
-    assert line.startswith("fastfm-core: run/step-3-0.safetensors: cannot be written: ") and "too large" in line
+    assert line.startswith("fastfm-core: run/step-3-0.safetensors: cannot be written (") and "too large" in line
     assert {path: path.read_bytes() for path in (folder / "run").iterdir()} == before
     assert cli.main(RESUME) == 0
     assert model_files(folder / "run") == expected

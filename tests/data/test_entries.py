@@ -84,9 +84,9 @@ def test_an_unknown_suffix_is_looked_into(tmp_path: Path, content: str, kind: li
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.libsvm", "1 3:1\n0 4\n", "line 2: entry 1 is not feature:value"),
-        ("t.libsvm", "1 3:1\n\n0 4:1 3:1:1\n", "line 3: entry 2 is not feature:value"),
-        ("t.libffm", "1 0:3:1 4:1\n", "line 1: entry 2 is not field:feature:value"),
+        ("t.libsvm", "1 3:1\n0 4\n", "line 2: word 2 is not feature:value"),
+        ("t.libsvm", "1 3:1\n\n0 4:1 3:1:1\n", "line 3: word 3 is not feature:value"),
+        ("t.libffm", "1 0:3:1 4:1\n", "line 1: word 3 is not field:feature:value"),
         ("t.libsvm", "1 3:1\n0 4:x\n", "line 2: the value 'x' is not a finite number"),
         ("t.libsvm", "# none\n1 3:inf\n", "line 2: the value 'inf' is not a finite number"),
         ("t.libsvm", "1 3:\n", "line 1: the value '' is not a finite number"),

@@ -172,7 +172,9 @@ def test_a_full_disk_names_the_file_and_the_checkpoint_before_is_usable(tmp_path
             raise OSError(28, "No space left on device")
 
         patch.setattr(safetensors.numpy, "save_file", full)
-        with pytest.raises(InputError, match=r"step-3-0\.safetensors: cannot be written: No space left on device"):
+        with pytest.raises(
+            InputError, match=r"step-3-0\.safetensors: cannot be written \(No space left on device\): make room"
+        ):
             fit(folder)
     assert sorted(os.listdir(folder)) == before
     assert fit(folder).state == undisturbed.state

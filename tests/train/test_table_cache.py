@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import nullcontext
 from pathlib import Path
@@ -165,26 +164,6 @@ def test_what_fails_leaves_no_entry(clicks, folder):
     with pytest.raises(InputError, match="line 202"):
         prepare(source(clicks), seed=0)
     assert entries(folder) == []
-
-
-def test_a_cut_file_of_an_entry_is_named_with_the_mend(clicks, folder):
-    prepare(source(clicks), seed=0)
-    (entry,) = entries(folder)
-    ids = entry / "data.ids"
-    ids.write_bytes(ids.read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"data\.ids is cut or missing: remove the folder .*, it will be made again"):
-        prepare(source(clicks), seed=0)
-
-
-def test_an_entry_without_manifest_is_made_again(clicks, folder):
-    prepare(source(clicks), seed=0)
-    (entry,) = entries(folder)
-    for content in (None, "{"):
-        (entry / cache.MANIFEST).unlink()
-        if content:
-            (entry / cache.MANIFEST).write_text(content)
-        assert not prepare(source(clicks), seed=0).cached
-        assert json.loads((entry / cache.MANIFEST).read_text())["label"] == "label"
 
 
 def test_a_file_that_changes_while_it_is_read_is_named(clicks, monkeypatch):
