@@ -139,7 +139,7 @@ def _say_notes(prepared: prepare.Prepared, config: TrainConfig, seconds: float) 
 
 def _run(options: Namespace, prepared: prepare.Prepared) -> AbstractContextManager[Run]:
     """The run's folder, a new one or the one to resume."""
-    labels = {name: [len(part.rows), zlib.crc32(part.labels)] for name, part in prepared.parts.items()}
+    labels = {name: [len(part.rows), zlib.crc32(part.labels.tobytes())] for name, part in prepared.parts.items()}
     mark = fingerprint(prepared.encoder.to_dict(), labels)
     if options.resume:
         return report.old_run(options.out, mark)

@@ -168,6 +168,8 @@ def numbers(column: Any, name: str) -> np.ndarray:
     """[n] -> [n] float64 with NaN for missing. RowError naming the column where a value is no finite number."""
     if isinstance(column, Texts):
         converted, hard = column.decimals()
+        if not len(hard):
+            return converted
         converted[hard] = [_parse_or_infinity(text) for text in column[hard].tolist()]
     elif column.dtype.kind in "iufb":
         converted = column.astype(np.float64)

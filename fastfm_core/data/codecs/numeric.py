@@ -14,16 +14,17 @@ import numpy as np
 from fastfm_core.data.codecs.codec import Slots
 from fastfm_core.data.columns import Table, counting_from, numbers, single_of, take
 from fastfm_core.data.schema import Numeric
+from fastfm_core.data.text.numbers import standardize
 
 VALUE, MISSING = 0, 1
 MISSING_BIN = 0
 HEAVY_TAIL_KURTOSIS = 10.0
 CONSTANT_SPREAD = 1e-10  # a standard deviation below this share of the mean is rounding noise: the scale is 1
-FARTHEST = 1e6  # standard deviations
+FARTHEST = 1e6  # standard deviations, so that float32 stays finite
 
 TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "standardize": lambda x: x,
-    "log1p": lambda x: np.sign(x) * np.log1p(np.abs(x)),
+    "log1p": lambda x: np.copysign(np.log1p(np.abs(x)), x),
     "sqrt": lambda x: np.sign(x) * np.sqrt(np.abs(x)),
     "square": lambda x: np.minimum(np.abs(x), 1e150) ** 2,
     "none": lambda x: x,
@@ -76,13 +77,11 @@ class NumericCodec:
 
     def encode(self, table: Table) -> Slots:
         name = self.field.columns[0]
-        values = (TRANSFORMS[self.transform](numbers(single_of(table, name), name)) - self.mean) / self.scale
-        np.clip(values, -FARTHEST, FARTHEST, out=values)  # so that float32 stays finite
-        missing = np.isnan(values)
-        raw = np.where(missing, 0.0, values).astype(np.float32) if "raw" in self.field.use else None
-        if not self.rows:
-            return Slots(None, raw=raw)
-        return Slots(missing * MISSING, values=np.where(missing, 1.0, values).astype(np.float32), raw=raw)
+        values = TRANSFORMS[self.transform](numbers(single_of(table, name), name))
+        ids, narrow = np.empty(len(values), np.int64), np.empty(len(values), np.float32)
+        standardize(values, self.mean, self.scale, FARTHEST, ids, MISSING, narrow)
+        raw = np.where(ids == MISSING, np.float32(0), narrow) if "raw" in self.field.use else None
+        return Slots(ids, values=narrow, raw=raw) if self.rows else Slots(None, raw=raw)
 
     def note(self) -> str | None:
         if self.field.transform == "auto" and self.transform == "log1p":

@@ -76,7 +76,7 @@ class DelimitedReader:
 
     def _parse(self, block: Block, skip: int) -> Table:
         require_utf8(block, self.path)
-        lone = block.content.count(b"\r") > block.content.count(b"\r\n")
+        lone = b"\r" in block.content and block.content.count(b"\r") > block.content.count(b"\r\n")
         before = bytes(block.content) if lone else b""  # the scanner closes up doubled quotes in place
         buffer = np.frombuffer(block.content, np.uint8)
         rows_at_most = line_feeds(block.content)

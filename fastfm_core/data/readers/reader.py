@@ -15,7 +15,7 @@ from fastfm_core.data.columns import Table
 from fastfm_core.data.text.scan import LINE_FEED
 from fastfm_core.errors import InputError
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 1 << 20
 BEGINNING_BYTES = 1 << 18
 LONGEST_RECORD = 256 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -54,9 +54,9 @@ class Texts:
 
     def tolist(self) -> list[str]:
         """All texts as str."""
-        whole = self.buffer.tobytes()
-        pairs = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
-        return [whole[start:end].decode() for start, end in pairs]
+        own = self.packed()  # the buffer may be far larger than these texts
+        whole = own.buffer.tobytes()
+        return [whole[start:end].decode() for start, end in zip(own.starts.tolist(), own.ends.tolist(), strict=True)]
 
     def packed(self) -> Texts:
         """The same texts in a buffer of their own that holds nothing else."""
@@ -87,8 +87,8 @@ class Texts:
     def decimals(self) -> tuple[np.ndarray, np.ndarray]:
         """([n] float64, NaN where empty or hard; positions of the hard ones, which may be no numbers at all)."""
         values, kinds = np.empty(len(self)), np.empty(len(self), np.uint8)
-        numbers.parse_decimals(self.buffer, self.starts, self.ends, numbers.POWERS_OF_TEN, values, kinds)
-        return values, np.flatnonzero(kinds == numbers.HARD)
+        hard = numbers.parse_decimals(self.buffer, self.starts, self.ends, numbers.POWERS_OF_TEN, values, kinds)
+        return values, np.flatnonzero(kinds == numbers.HARD) if hard else np.empty(0, np.int64)
 
     def split(self, separator: str) -> tuple[Texts, np.ndarray]:
         """(the values inside the cells, without empty ones; [n+1] int64 offsets of each cell's values)."""

@@ -19,7 +19,11 @@ EMPTY, EASY, HARD = 0, 1, 2
 
 @kernel
 def parse_decimals(buffer, starts, ends, powers, values, kinds):
-    """Texts [n] -> values [n] float64, NaN where empty or not settled here; kinds [n] uint8: EMPTY, EASY or HARD."""
+    """Texts [n] -> values [n] float64, NaN where empty or not settled here; kinds [n] uint8: EMPTY, EASY or HARD.
+
+    Returns how many are not settled, hence HARD.
+    """
+    hard = len(starts)
     for text in range(len(starts)):
         position, end = starts[text], ends[text]
         while position < end and byte_at(buffer, position) == 32:
@@ -29,6 +33,7 @@ def parse_decimals(buffer, starts, ends, powers, values, kinds):
         values[text] = np.nan
         if position == end:
             kinds[text] = EMPTY
+            hard -= 1
             continue
         kinds[text] = HARD
         negative = byte_at(buffer, position) == 45
@@ -72,3 +77,15 @@ def parse_decimals(buffer, starts, ends, powers, values, kinds):
         value = value / powers[-exponent] if exponent < 0 else value * powers[exponent]
         values[text] = -value if negative else value
         kinds[text] = EASY
+        hard -= 1
+    return hard
+
+
+@kernel
+def standardize(values, mean, scale, farthest, ids, missing_id, narrow):
+    """(values - mean) / scale, within +-farthest -> narrow [n] float32, ids [n] 0; NaN -> 1, with id ``missing_id``."""
+    for row in range(len(values)):
+        value = (values[row] - mean) / scale
+        missing = np.isnan(value)
+        ids[row] = missing_id if missing else 0
+        narrow[row] = 1.0 if missing else min(max(value, -farthest), farthest)
