@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d, validate_data
+from sklearn.utils.validation import _get_feature_names, assert_all_finite, check_array, column_or_1d, validate_data
 
 from fastfm_core.data import Encoded, Encoder
 from fastfm_core.data.columns import Table, table_length
@@ -24,6 +24,8 @@ Features = Any  # a Table, a 2-D array, or a SciPy CSR matrix: X as it was check
 
 def features_of(estimator: Any, X: Any, *, reset: bool) -> Features:
     """X, checked. ``reset``: the estimator remembers its columns, else they must be those of fit."""
+    if _has_unseen_names(X):
+        X = as_table(X)
     if isinstance(X, Mapping):
         if reset:
             estimator.feature_names_in_ = np.array([str(name) for name in X], object)
@@ -39,6 +41,13 @@ def features_of(estimator: Any, X: Any, *, reset: bool) -> Features:
     if _is_sparse(X):
         assert_all_finite(X.data, input_name="X")
     return X
+
+
+def _has_unseen_names(X: Any) -> bool:
+    """True for a DataFrame whose column names this scikit-learn cannot read, such as polars 2 with scikit-learn 1.7."""
+    if isinstance(X, Mapping) or not is_table(X) or _get_feature_names(X) is not None:
+        return False
+    return all(isinstance(name, str) for name in X.columns)
 
 
 def rows_of(features: Features) -> int:
