@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastfm_core.contract import Batch
-from fastfm_core.data import Encoded, Encoder, Schema, cache, grow, open_table, read_table
+from fastfm_core.data import Encoded, Encoder, Schema, cache, grow, open_table
 from fastfm_core.data.bundled import COUPON_LABEL
 from fastfm_core.data.columns import RowError, Table, join_rows, numbers, parse_number, take, unknown_column
 from fastfm_core.data.encode import EncoderFit, default_min_count, sampled_rows
 from fastfm_core.data.infer import resolve, time_columns
 from fastfm_core.data.labels import Task, describe_label, label_values, parse_expression
-from fastfm_core.data.readers import Reader
+from fastfm_core.data.readers import Reader, read_whole
 from fastfm_core.data.readers.join import JoinedReader
 from fastfm_core.data.split import Fractions, by_time, grouped, in_order, stratified
 from fastfm_core.data.stream import Gathered, Piece, each_piece, gather, naming
@@ -205,7 +205,8 @@ def open_source(
     reader: Reader = open_table(path, columns, label)
     for file, key in join:
         with naming(file):
-            table, hints = read_table(file), open_table(file).hints
+            joined = open_table(file)
+            table, hints = read_whole(joined), joined.hints
             if key not in table:
                 raise InputError(unknown_column(key, table))
             reader = JoinedReader(reader, table, key, name=Path(file).name, hints=hints)

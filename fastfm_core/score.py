@@ -27,7 +27,6 @@ from fastfm_core.preparation import gathered_labels, open_source
 from fastfm_core.prepare import EVALUATION_BATCH
 from fastfm_core.trained import TrainedModel
 
-FORMATS = ("csv", "parquet", "kaggle")
 ID, PREDICTED = "Id", "Predicted"
 SPOOLED_BYTES = 64 << 20  # more than that waits in a temporary file
 Passes = Callable[[str], AbstractContextManager[Any]]

@@ -164,13 +164,18 @@ def parse_number(text: str) -> float:
     return number
 
 
+def decimals(texts: Texts) -> np.ndarray:
+    """Texts [n] -> [n] float64: NaN for missing, infinity for what is no finite number."""
+    values, hard = texts.decimals()
+    if len(hard):
+        values[hard] = [_parse_or_infinity(text) for text in texts[hard].tolist()]
+    return values
+
+
 def numbers(column: Any, name: str) -> np.ndarray:
     """[n] -> [n] float64 with NaN for missing. RowError naming the column where a value is no finite number."""
     if isinstance(column, Texts):
-        converted, hard = column.decimals()
-        if not len(hard):
-            return converted
-        converted[hard] = [_parse_or_infinity(text) for text in column[hard].tolist()]
+        converted = decimals(column)
     elif column.dtype.kind in "iufb":
         converted = column.astype(np.float64)
     else:

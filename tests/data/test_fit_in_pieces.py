@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from fastfm_core import threads
 from fastfm_core.data import Encoder, cache, encode
 from fastfm_core.data.columns import Table, take
 from fastfm_core.data.encode import EncoderFit, sampled_rows
-from fastfm_core.data.readers import MemoryReader
+from fastfm_core.data.readers import Chunk
 from fastfm_core.data.stream import each_piece
 
 from .fitting import assert_same_encoded
@@ -84,13 +85,24 @@ def test_encoding_piece_by_piece_equals_encoding_at_once(cuts) -> None:
         assert_same_encoded(cache.map_encoded(Path(folder), "data", about), encoder.transform(TABLE, labels))
 
 
+class Counting:
+    """A reader of the numbers 0 .. 94, ten at a time."""
+
+    path, names, size = Path("numbers"), ["x"], 95
+
+    def chunks(self) -> Iterator[Chunk]:
+        for begin in range(0, 95, 10):
+            rows = np.arange(begin, min(begin + 10, 95))
+            yield Chunk(lambda rows=rows: {"x": rows}, int(rows[-1]) + 1)
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_pieces_come_back_in_order_on_any_number_of_threads(count: int, monkeypatch, threads_restored) -> None:
-    monkeypatch.setattr("fastfm_core.data.readers.memory.PIECE_ROWS", 10)
+def test_pieces_come_back_in_order_on_any_number_of_threads(count: int, threads_restored) -> None:
     threads.set_num_threads(count)
     seen: list[tuple[int, int]] = []
-    reader = MemoryReader({"x": np.arange(95)})
-    found = list(each_piece(reader, lambda number, table: (number, table["x"].tolist()), lambda *at: seen.append(at)))
+    found = list(
+        each_piece(Counting(), lambda number, table: (number, table["x"].tolist()), lambda *at: seen.append(at))
+    )
     assert [piece.begin for piece in found] == list(range(0, 95, 10))
     assert [piece.result[0] for piece in found] == list(range(10))
     assert [value for piece in found for value in piece.result[1]] == list(range(95))

@@ -15,8 +15,8 @@ from fastfm_core.data.columns import (
     Table,
     column_of,
     counting_from,
+    decimals,
     first_row,
-    parse_number,
     single_of,
     take,
     texts_of,
@@ -149,23 +149,13 @@ def bags_of(column: Any, field: MultiHot) -> Bags:
     if not field.weighted:
         return Bags(values, offsets)
     values, after = values.cut_at_last(WEIGHT)
-    weights, hard = after.decimals()
-    for entry in hard.tolist():
-        weights[entry] = _finite(after[entry])
+    weights = decimals(after)
     weights[after.starts == after.ends] = 1.0
     if (wrong := ~np.isfinite(weights)).any():
         row = int(np.searchsorted(offsets, first_row(wrong) - 1, side="right"))
         what = f": the weight {after[first_row(wrong) - 1]!r} is not a finite number: correct the cell"
         raise RowError(f"column {field.name!r}, ", row, what)
     return Bags(values, offsets, weights)
-
-
-def _finite(text: str) -> float:
-    """The number, or infinity where there is none."""
-    try:
-        return parse_number(text)
-    except ValueError:
-        return np.inf
 
 
 def _spread(values: np.ndarray, filled: np.ndarray, rest: float) -> np.ndarray:

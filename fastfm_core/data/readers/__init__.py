@@ -1,4 +1,4 @@
-"""Opens a file, a folder or a table in memory as a ``Reader``: columns by name, in pieces. One module per format.
+"""Opens a file or a folder as a ``Reader``: columns by name, in pieces. One module per format.
 
 Text formats give ``Texts``, typed formats keep numbers as numbers. Missing is "" in text, NaN in floats.
 """
@@ -13,7 +13,6 @@ from pathlib import Path
 from fastfm_core.data.columns import Table, join_rows, table_length
 from fastfm_core.data.readers.delimited import DelimitedReader
 from fastfm_core.data.readers.entries import EntriesReader
-from fastfm_core.data.readers.memory import MemoryReader
 from fastfm_core.data.readers.parquet import ParquetReader
 from fastfm_core.data.readers.reader import Chunk, Reader, first_lines, naming_damage, require_file
 from fastfm_core.errors import InputError
@@ -48,7 +47,11 @@ def open_table(path: str | PathLike[str], expected: Sequence[str] = (), label: s
 
 def read_table(path: str | PathLike[str]) -> Table:
     """A whole file as one table."""
-    reader = open_table(path)
+    return read_whole(open_table(path))
+
+
+def read_whole(reader: Reader) -> Table:
+    """All pieces of a reader as one table."""
     tables = [chunk.parse() for chunk in reader.chunks()]
     return join_rows(require_rows(reader, tables))
 
@@ -68,4 +71,4 @@ def _by_content(path: Path) -> Opener:
     return READERS[".libsvm" if match[1].count(b":") == 1 else ".libffm"]
 
 
-__all__ = ["Chunk", "MemoryReader", "Reader", "open_table", "read_table", "require_file", "require_rows"]
+__all__ = ["Chunk", "Reader", "open_table", "read_table", "read_whole", "require_file", "require_rows"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastfm_core.data.columns import Table, parse_number
+from fastfm_core.data.columns import Table, decimals
 from fastfm_core.data.readers.reader import Block, Chunk, blocks, line_feeds, line_of, require_utf8
 from fastfm_core.data.text import Bags, TextIndex, Texts, scan
 
@@ -87,13 +87,8 @@ class EntriesReader:
         return Texts(buffer, entries[:, part], entries[:, part + 1] - 1)
 
     def _weights(self, texts: Texts, offsets: np.ndarray, lines: np.ndarray) -> np.ndarray:
-        weights, hard = texts.decimals()
-        for entry in hard.tolist():
-            try:
-                weights[entry] = parse_number(texts[entry])
-            except ValueError:
-                weights[entry] = np.nan
-        if (wrong := np.flatnonzero(np.isnan(weights))).size:
+        weights = decimals(texts)
+        if (wrong := np.flatnonzero(~np.isfinite(weights))).size:
             line = int(lines[np.searchsorted(offsets, wrong[0], side="right") - 1])
             raise line_of(self.path, line, f"the value {texts[int(wrong[0])]!r} is not a finite number: correct it")
         return weights
