@@ -1,5 +1,90 @@
-"""Build entry point. All metadata is in pyproject.toml; a native build would be wired here, today there is none."""
+"""The native build: one extension module, fastfm_core._native, from csrc/. All metadata is in pyproject.toml.
 
+FASTFM_CORE_BUILD   auto (the default): without a compiler that can do it the package is installed without its C++
+                    kernels, and `fastfm-core info` says why; require: that is an error; off: nothing is compiled
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
 
-setup()
+ROOT = Path(__file__).parent
+CSRC = Path("csrc")
+MODES = ("auto", "require", "off")
+# Which flags a file of csrc/isa needs; it compiles to nothing on other architectures, where they are unknown.
+ISA_FLAGS = {
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
+}
+
+
+def mode() -> str:
+    """What FASTFM_CORE_BUILD asks for."""
+    asked = os.environ.get("FASTFM_CORE_BUILD", "auto")
+    if asked not in MODES:
+        raise SystemExit(f"FASTFM_CORE_BUILD is {asked!r}, it must be one of {', '.join(MODES)}")
+    return asked
+
+
+def build_module():
+    """fastfm_core/build.py, loaded without the package and what it imports."""
+    specification = importlib.util.spec_from_file_location("build_module", ROOT / "fastfm_core" / "build.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+class BuildNative(build_ext):
+    """Compiles each instruction set's file with its flags, and writes down how the build went."""
+
+    def run(self) -> None:
+        error = ""
+        if mode() != "off":
+            try:
+                super().run()
+            except Exception as failure:
+                if mode() == "require":
+                    raise
+                error = f"{type(failure).__name__}: {failure}".splitlines()[0]
+                print(f"warning: fastfm_core is installed without its C++ kernels: {error}", file=sys.stderr)
+        self.write_info(error)
+
+    def build_extension(self, extension: Pybind11Extension) -> None:
+        compile_file = self.compiler._compile
+
+        def compile_for_isa(target, source, suffix, arguments, extra, preprocessor):
+            compile_file(target, source, suffix, arguments, extra + ISA_FLAGS.get(Path(source).stem, []), preprocessor)
+
+        self.compiler._compile = compile_for_isa
+        super().build_extension(extension)
+
+    def write_info(self, error: str) -> None:
+        folder = ROOT if self.inplace else Path(self.build_lib)
+        path = folder / "fastfm_core" / "_build_info.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        names = {"MODE": mode(), "ERROR": error, "SOURCES": build_module().source_hash(ROOT / CSRC)}
+        text = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+        path.write_text(f'"""Written by setup.py: how the C++ kernels were built."""\n\n{text}')
+
+    def get_outputs(self) -> list[str]:
+        return [*super().get_outputs(), str(Path(self.build_lib) / "fastfm_core" / "_build_info.py")]
+
+
+extension = Pybind11Extension(
+    "fastfm_core._native",
+    sorted(str(path) for folder in ("bindings", "isa") for path in (CSRC / folder).glob("*.cpp")),
+    include_dirs=[str(CSRC / "include")],
+    depends=sorted(str(path) for path in CSRC.rglob("*.hpp")),
+    cxx_std=17,
+    extra_compile_args=["-O3", "-g0", "-Wall", "-Wextra"],
+    extra_link_args=["-pthread"],
+)
+ParallelCompile(default=0).install()
+setup(ext_modules=[extension], cmdclass={"build_ext": BuildNative})

@@ -120,6 +120,7 @@ class RowSource(NamedTuple):
     slot_values: Array | None = None
     slot_grad: Array | None = None
     winners: Array | None = None
+    first_grad: Array | None = None
 
 
 class EmbeddingFM(NamedTuple):

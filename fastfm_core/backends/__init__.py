@@ -12,12 +12,16 @@ import importlib.util
 from types import ModuleType
 from typing import Any
 
+from fastfm_core import build
 from fastfm_core.contract import KERNELS
 from fastfm_core.errors import BackendUnavailable, InputError, MissingKernel
 
-_MODULES = {"reference": "fastfm_core.backends.reference", "numba": "fastfm_core.backends.numba_cpu"}
-_NEEDS = {"numba": "numba"}
-_AUTOMATIC = ("numba",)  # in order of preference
+_MODULES = {
+    "reference": "fastfm_core.backends.reference",
+    "numba": "fastfm_core.backends.numba_cpu",
+    "native": "fastfm_core.backends.native",
+}
+_AUTOMATIC = ("native", "numba")  # in order of preference
 
 
 class Backend:
@@ -64,11 +68,10 @@ def why_unavailable(name: str) -> str | None:
     """None when the backend can run, else one line that says what is missing."""
     if name not in _MODULES:
         raise InputError(f"unknown backend {name!r}; known: {', '.join(_MODULES)}")
-    package = _NEEDS.get(name)
-    if package is None:
-        return None
-    if importlib.util.find_spec(package) is None:
-        return f"the package {package!r} is not installed"
+    if name == "numba" and importlib.util.find_spec("numba") is None:
+        return "the package 'numba' is not installed"
+    if name == "native" and importlib.util.find_spec("fastfm_core._native") is None:
+        return build.why_absent()
     try:
         importlib.import_module(_MODULES[name])
     except Exception as error:

@@ -7,7 +7,11 @@ from types import ModuleType
 
 import pytest
 
-BACKENDS = {"reference": "fastfm_core.backends.reference", "numba": "fastfm_core.backends.numba_cpu"}
+BACKENDS = {
+    "reference": "fastfm_core.backends.reference",
+    "numba": "fastfm_core.backends.numba_cpu",
+    "native": "fastfm_core.backends.native",
+}
 
 
 @pytest.fixture(params=list(BACKENDS))

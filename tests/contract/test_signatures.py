@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from types import ModuleType
 
@@ -9,6 +10,8 @@ import pytest
 
 from fastfm_core.backends import reference
 from fastfm_core.contract import KERNELS, Kernels
+
+from .conftest import BACKENDS
 
 REFERENCE: Kernels = reference
 """An assignment for the type checker, which compares the signatures too."""
@@ -31,4 +34,4 @@ def test_no_public_function_beyond_the_contract(backend: ModuleType) -> None:
 
 
 def test_name(backend: ModuleType) -> None:
-    assert backend.name == {"fastfm_core.backends.reference": "reference"}.get(backend.__name__, "numba")
+    assert importlib.import_module(BACKENDS[backend.name]) is backend

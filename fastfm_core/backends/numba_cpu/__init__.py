@@ -24,10 +24,8 @@ from fastfm_core.backends.numba_cpu.lookup import (
     embedding_bag,
     embedding_fm,
     embedding_gather,
-    entry_slots,
-    pooling_coefficients,
 )
-from fastfm_core.backends.numba_cpu.plan import merge_plans, plan_rows
+from fastfm_core.backends.numba_cpu.plan import plan_rows
 from fastfm_core.backends.numba_cpu.sources import materialize_rows, row_gradient_norm2, value_gradient
 from fastfm_core.backends.numba_cpu.updates import (
     update_rows_adagrad_,
@@ -35,6 +33,7 @@ from fastfm_core.backends.numba_cpu.updates import (
     update_rows_rowwise_adagrad_,
     update_rows_sgd_,
 )
+from fastfm_core.backends.shared import entry_slots, merge_plans, pooling_coefficients
 from fastfm_core.compilation import compilation
 
 name = "numba"

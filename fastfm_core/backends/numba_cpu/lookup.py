@@ -12,6 +12,7 @@ import numpy as np
 
 from fastfm_core.backends.numba_cpu.launch import absent, given, ranges, workspace
 from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, pointer, prefetch, store, total, zeros
+from fastfm_core.backends.shared import pooling_coefficients
 from fastfm_core.compilation import helper, kernel
 from fastfm_core.contract import EmbeddingFM, Entries
 from fastfm_core.errors import InputError
@@ -71,29 +72,6 @@ def embedding_fm(
         bytes_each = _row_bytes(table) * max(fields, len(entries.ids) // max(samples, 1))
         ranges(_fm_of_bags, samples, bytes_each, *arguments, coefficients, fields, numbers, first, pair, sums, wide)
     return EmbeddingFM(first, pair, sums, wide if deep else None, winners, linear_winners)
-
-
-def entry_slots(entries: Entries) -> np.ndarray | None:
-    if entries.offsets is None:
-        return None
-    return np.repeat(np.arange(entries.slots, dtype=np.int32), np.diff(entries.offsets))
-
-
-def pooling_coefficients(entries: Entries, dtype: Any) -> np.ndarray | None:
-    values = None if entries.values is None else entries.values.astype(dtype, copy=False)
-    factors = pooling_factors(entries, dtype)
-    if factors is None:
-        return values
-    return factors if values is None else values * factors
-
-
-def pooling_factors(entries: Entries, dtype: Any) -> np.ndarray | None:
-    """p_i = dc_i/dx_i: 1/n for mean, 1/sqrt(n) for sqrtn; None where it is 1."""
-    if entries.offsets is None or entries.pooling not in ("mean", "sqrtn"):
-        return None
-    counts = np.diff(entries.offsets)
-    factors = 1.0 / np.maximum(counts, 1)
-    return np.repeat((factors if entries.pooling == "mean" else np.sqrt(factors)).astype(dtype), counts)
 
 
 def _row_bytes(table: np.ndarray) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastfm_core import threads
 from fastfm_core.backends.numba_cpu.launch import piece_count, ranges, workspace
+from fastfm_core.backends.shared import plan_by_comparison
 from fastfm_core.compilation import helper, kernel
 from fastfm_core.contract import RowPlan
 
@@ -21,7 +22,7 @@ _KEY_ROWS = 1 << 31  # rows beyond this do not fit the key's upper half
 
 def plan_rows(ids: np.ndarray, table_rows: int) -> RowPlan:
     if table_rows > _KEY_ROWS or len(ids) >= _KEY_ROWS:
-        return _plan_by_comparison(ids)
+        return plan_by_comparison(ids)
     ids = np.ascontiguousarray(ids)
     count, bits = len(ids), max(1, (table_rows - 1).bit_length())
     shift = max(0, bits - _BUCKET_BITS)
@@ -45,17 +46,6 @@ def plan_rows(ids: np.ndarray, table_rows: int) -> RowPlan:
     segments[-1] = count
     ranges(_write_segments, buckets, bytes_each, borders, keys, distinct, rows, segments)
     return RowPlan(rows, segments, order)
-
-
-def merge_plans(plans: list[RowPlan]) -> tuple[np.ndarray, list[np.ndarray]]:
-    rows = np.unique(np.concatenate([plan.rows for plan in plans]))
-    return rows, [np.searchsorted(rows, plan.rows) for plan in plans]
-
-
-def _plan_by_comparison(ids: np.ndarray) -> RowPlan:
-    order = np.argsort(ids, kind="stable").astype(np.int32)
-    rows, starts = np.unique(ids[order], return_index=True)
-    return RowPlan(rows, np.append(starts, len(ids)), order)
 
 
 @kernel

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastfm_core import threads
 from fastfm_core.backends.numba_cpu.launch import given, piece_count, ranges, workspace
-from fastfm_core.backends.numba_cpu.lookup import pooling_factors, request_row
+from fastfm_core.backends.numba_cpu.lookup import request_row
 from fastfm_core.backends.numba_cpu.packing import NO_PLAN, pack, unpack
 from fastfm_core.backends.numba_cpu.vector import (
     LINE,
@@ -27,6 +27,7 @@ from fastfm_core.backends.numba_cpu.vector import (
     total,
     zeros,
 )
+from fastfm_core.backends.shared import pooling_factors
 from fastfm_core.compilation import helper, kernel
 from fastfm_core.contract import Entries, RowPlan, RowSource
 

@@ -1,0 +1,20 @@
+// Which instruction set's kernels are used: the best that the CPU has, unless another is asked for.
+#pragma once
+#include "../isa/table.hpp"
+#include <string>
+#include <vector>
+
+namespace fastfm {
+
+std::vector<std::string> isas_of_this_cpu(); // the best one first
+const Isa& current_isa();
+void use_isa(const std::string& name); // std::invalid_argument when this CPU or this build has no such set
+
+template <class Float, class Id> const RowKernels<Float, Id>& row_kernels_of(const Isa& isa) {
+    return std::get<RowKernels<Float, Id>>(isa.kernels);
+}
+template <class Float> const DenseKernels<Float>& dense_kernels_of(const Isa& isa) {
+    return std::get<DenseKernels<Float>>(isa.kernels);
+}
+
+} // namespace fastfm

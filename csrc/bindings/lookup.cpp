@@ -1,0 +1,207 @@
+// Lookups and interactions of given field vectors.
+#include "arrays.hpp"
+#include "fastfm/pieces.hpp"
+#include "isa.hpp"
+
+namespace fastfm {
+namespace {
+
+template <class Float> int64_t row_bytes(const Table<Float>& table) { return table.dim * int64_t(sizeof(Float)) + 16; }
+
+template <class Float> Table<Float> table_of(py::handle object, py::handle linear) {
+    const auto rows = need<const Float, 2>(object, "table", Strides::any_outer);
+    const auto weights = look<const Float, 1>(linear, "linear", Strides::any_outer);
+    if (weights) require_size("linear", weights.size(), rows.size());
+    return {rows.data, rows.strides[0], rows.size(1), weights.data, weights.strides[0]};
+}
+
+// The entries of a batch and how many slots they have. `terms`: nothing is pooled, offsets are samples'.
+template <class Float, class Id> struct Batch {
+    Entries<Float, Id> entries;
+    int64_t slots, samples;
+    bool pooled;
+};
+
+template <class Float, class Id>
+Batch<Float, Id> batch_of(py::handle ids, py::handle offsets, py::handle coefficients, int64_t fields, bool terms) {
+    const auto id = need<const Id, 1>(ids, "ids");
+    const auto offset = look<const int64_t, 1>(offsets, "offsets");
+    const auto coefficient = look<const Float, 1>(coefficients, "coefficients");
+    if (coefficient) require_size("coefficients", coefficient.size(), id.size());
+    if (fields < 1) refuse("fields", "must be at least 1");
+    if (offset) {
+        if (offset.size() < 1) refuse("offsets", "is empty");
+        if (offset.data[0] != 0 || offset.data[offset.size() - 1] != id.size())
+            refuse("offsets", "must rise from 0 to the number of ids");
+    }
+    const int64_t slots = offset ? offset.size() - 1 : id.size();
+    if (slots % fields) refuse("ids", "are no whole number of samples");
+    return {{id.data, id.size(), fields, offset.data, coefficient.data}, slots, slots / fields, offset && !terms};
+}
+
+// out [M, D]: pooled slots, or rows by id where there are no offsets
+py::array pool_slots(py::handle table, py::handle ids, py::handle offsets, py::handle coefficients) {
+    return by_number(table, "table", [&](auto number) {
+        using Float = decltype(number);
+        return by_id(ids, "ids", [&](auto id) {
+            const auto from = table_of<Float>(table, py::none());
+            const auto batch = batch_of<Float, decltype(id)>(ids, offsets, coefficients, 1, false);
+            py::array out = result(py::dtype::of<Float>(), {batch.slots, from.dim});
+            auto* to = data_of<Float>(out);
+            const auto& kernels = row_kernels_of<Float, decltype(id)>(current_isa());
+            const int64_t bytes = row_bytes(from) * std::max<int64_t>(1, batch.entries.count / std::max<int64_t>(1, batch.slots));
+            const py::gil_scoped_release release;
+            in_pieces(batch.slots, bytes, [&](int64_t low, int64_t high) {
+                kernels.pool_slots(from, batch.entries, batch.pooled, to, low, high);
+            });
+            return out;
+        });
+    });
+}
+
+// (out [M, D], winners [M, D]) under max pooling
+py::tuple pool_largest(py::handle table, py::handle ids, py::handle offsets, py::handle values) {
+    return by_number(table, "table", [&](auto number) {
+        using Float = decltype(number);
+        return by_id(ids, "ids", [&](auto id) {
+            const auto from = table_of<Float>(table, py::none());
+            const auto batch = batch_of<Float, decltype(id)>(ids, offsets, values, 1, false);
+            py::array out = result(py::dtype::of<Float>(), {batch.slots, from.dim});
+            py::array winners = result(py::dtype::of<int64_t>(), {batch.slots, from.dim});
+            auto* to = data_of<Float>(out);
+            auto* won = data_of<int64_t>(winners);
+            const auto& kernels = row_kernels_of<Float, decltype(id)>(current_isa());
+            const int64_t bytes = row_bytes(from) * std::max<int64_t>(1, batch.entries.count / std::max<int64_t>(1, batch.slots));
+            {
+                const py::gil_scoped_release release;
+                in_pieces(batch.slots, bytes, [&](int64_t low, int64_t high) {
+                    kernels.pool_largest(from, batch.entries, to, won, low, high);
+                });
+            }
+            return py::make_tuple(out, winners);
+        });
+    });
+}
+
+// Outputs of embedding_fm, and their arrays.
+template <class Float> struct Outputs {
+    py::array first, pair, sums;
+    py::object deep;
+    Interaction<Float> pointers;
+
+    Outputs(int64_t samples, int64_t fields, int64_t dim, bool wanted, const Array<const Float, 2>& numbers)
+        : first(result(py::dtype::of<Float>(), {samples})), pair(result(py::dtype::of<Float>(), {samples})),
+          sums(result(py::dtype::of<Float>(), {samples, dim})), deep(py::none()), pointers{} {
+        if (numbers) require_size("dense", numbers.size(), samples);
+        if (wanted) {
+            py::array wide = result(py::dtype::of<Float>(), {samples, fields * dim + numbers.size(1)}, true);
+            pointers.deep = data_of<Float>(wide);
+            pointers.deep_stride = wide.strides(0) / int64_t(sizeof(Float));
+            pointers.numbers = numbers.data;
+            pointers.extra = numbers.size(1);
+            deep = std::move(wide);
+        }
+        pointers.first = data_of<Float>(first);
+        pointers.pair = data_of<Float>(pair);
+        pointers.sums = data_of<Float>(sums);
+    }
+    py::tuple tuple() const { return py::make_tuple(first, pair, sums, deep); }
+};
+
+// (first [B], pair [B], sums [B, D], deep [B, F*D + I] or None); `terms`: pooling "none"
+py::tuple embedding_fm(py::handle table, py::handle linear, py::handle ids, py::handle offsets, py::handle coefficients,
+                       int64_t fields, bool terms, py::handle dense, bool deep) {
+    return by_number(table, "table", [&](auto number) {
+        using Float = decltype(number);
+        return by_id(ids, "ids", [&](auto id) {
+            const auto from = table_of<Float>(table, linear);
+            const auto batch = batch_of<Float, decltype(id)>(ids, offsets, coefficients, fields, terms);
+            if (deep && terms) refuse("deep", "needs slots, and these entries are pooled into none");
+            const Outputs<Float> out(batch.samples, fields, from.dim, deep, look<const Float, 2>(dense, "dense"));
+            const auto& kernels = row_kernels_of<Float, decltype(id)>(current_isa());
+            const int64_t bytes = row_bytes(from) * std::max(fields, batch.entries.count / std::max<int64_t>(1, batch.samples));
+            {
+                const py::gil_scoped_release release;
+                in_pieces(batch.samples, bytes, [&](int64_t low, int64_t high) {
+                    kernels.embedding_fm(from, batch.entries, batch.pooled, out.pointers, low, high);
+                });
+            }
+            return out.tuple();
+        });
+    });
+}
+
+// The same over slot vectors [M, D] that were pooled before; first is 0.
+py::tuple fm_of_slots(py::handle slots, int64_t fields, py::handle dense, bool deep) {
+    return by_number(slots, "slots", [&](auto number) {
+        using Float = decltype(number);
+        const auto from = table_of<Float>(slots, py::none());
+        const int64_t count = need<const Float, 2>(slots, "slots").size();
+        if (fields < 1 || count % fields) refuse("slots", "are no whole number of samples");
+        const Outputs<Float> out(count / fields, fields, from.dim, deep, look<const Float, 2>(dense, "dense"));
+        const auto& kernels = dense_kernels_of<Float>(current_isa());
+        {
+            const py::gil_scoped_release release;
+            in_pieces(count / fields, fields * row_bytes(from), [&](int64_t low, int64_t high) {
+                kernels.fm_of_slots(from, fields, out.pointers, low, high);
+            });
+        }
+        return out.tuple();
+    });
+}
+
+// [B], or [B, D] if per_dim
+py::array interact(py::handle fields, bool per_dim) {
+    return by_number(fields, "fields", [&](auto number) {
+        using Float = decltype(number);
+        const auto e = need<const Float, 3>(fields, "fields");
+        const auto dtype = py::dtype::of<Float>();
+        py::array out = per_dim ? result(dtype, {e.size(), e.size(2)}) : result(dtype, {e.size()});
+        auto* to = data_of<Float>(out);
+        const auto& kernels = dense_kernels_of<Float>(current_isa());
+        const py::gil_scoped_release release;
+        in_pieces(e.size(), e.size(1) * e.size(2) * int64_t(sizeof(Float)), [&](int64_t low, int64_t high) {
+            kernels.interact({e.data, e.size(1), e.size(2)}, per_dim, to, low, high);
+        });
+        return out;
+    });
+}
+
+// grad [B], or [B, D] if per_dim -> [B, F, D]
+py::array interact_backward(py::handle grad, py::handle fields, bool per_dim) {
+    return by_number(fields, "fields", [&](auto number) {
+        using Float = decltype(number);
+        const auto e = need<const Float, 3>(fields, "fields");
+        const Float* weights;
+        if (per_dim) {
+            const auto given = need<const Float, 2>(grad, "grad");
+            require_size("grad", given.size() * given.size(1), e.size() * e.size(2));
+            weights = given.data;
+        } else {
+            const auto given = need<const Float, 1>(grad, "grad");
+            require_size("grad", given.size(), e.size());
+            weights = given.data;
+        }
+        py::array out = result(py::dtype::of<Float>(), {e.size(), e.size(1), e.size(2)});
+        auto* to = data_of<Float>(out);
+        const auto& kernels = dense_kernels_of<Float>(current_isa());
+        const py::gil_scoped_release release;
+        in_pieces(e.size(), 2 * e.size(1) * e.size(2) * int64_t(sizeof(Float)), [&](int64_t low, int64_t high) {
+            kernels.interact_backward({e.data, e.size(1), e.size(2)}, per_dim, weights, to, low, high);
+        });
+        return out;
+    });
+}
+
+} // namespace
+
+void bind_lookup(py::module_& module) {
+    module.def("pool_slots", &pool_slots);
+    module.def("pool_largest", &pool_largest);
+    module.def("embedding_fm", &embedding_fm);
+    module.def("fm_of_slots", &fm_of_slots);
+    module.def("interact", &interact);
+    module.def("interact_backward", &interact_backward);
+}
+
+} // namespace fastfm

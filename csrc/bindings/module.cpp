@@ -1,0 +1,19 @@
+// fastfm_core._native: the C++ kernels for NumPy arrays. What they compute is said in fastfm_core/contract.py; the
+// functions here check every array, take no copies and run on the pool with the GIL released.
+#include <pybind11/pybind11.h>
+
+namespace fastfm {
+
+void bind_isa(pybind11::module_&);
+void bind_lookup(pybind11::module_&);
+void bind_rows(pybind11::module_&);
+void bind_dense(pybind11::module_&);
+
+} // namespace fastfm
+
+PYBIND11_MODULE(_native, module) {
+    fastfm::bind_isa(module);
+    fastfm::bind_lookup(module);
+    fastfm::bind_rows(module);
+    fastfm::bind_dense(module);
+}

@@ -1,0 +1,116 @@
+// Optimizer rules on rows: the summed gradient of a row is consumed at once, its weights and state move in one pass.
+//
+// g = grad_scale * gradient + l2 * w in all of them. Formulas and sources: fastfm_core/contract.py, update_rows_*.
+// Weights [V, columns] and states may be rows of wider arrays. See gradient.hpp for what a rule is.
+#pragma once
+#include "fastfm/gradient.hpp"
+
+namespace fastfm {
+
+inline namespace FASTFM_ISA {
+
+template <class Float>
+FASTFM_INLINE Line<Float> scaled(const Rate<Float>& rate, const Line<Float>& gradient, const Line<Float>& weight) {
+    return gradient * fill(rate.grad_scale) + weight * fill(rate.l2);
+}
+
+// w -= lr g
+template <class Float> struct Sgd {
+    Rows<Float> weights;
+    Rate<Float> rate;
+
+    FASTFM_INLINE void request(int64_t row, int64_t columns) const { prefetch_for_write(weights[row], columns); }
+    FASTFM_INLINE void line(int64_t, int64_t row, int64_t c, const Line<Float>& gradient, int64_t left) const {
+        const auto weight = load(weights[row] + c, left);
+        store(weights[row] + c, weight - fill(rate.lr) * scaled(rate, gradient, weight), left);
+    }
+};
+
+// a += g^2;  w -= lr g / (sqrt(a) + eps)
+template <class Float> struct Adagrad {
+    Rows<Float> weights, accumulator;
+    Rate<Float> rate;
+    Float eps;
+
+    FASTFM_INLINE void request(int64_t row, int64_t columns) const {
+        prefetch_for_write(weights[row], columns);
+        prefetch_for_write(accumulator[row], columns);
+    }
+    FASTFM_INLINE void line(int64_t, int64_t row, int64_t c, const Line<Float>& gradient, int64_t left) const {
+        const auto weight = load(weights[row] + c, left), g = scaled(rate, gradient, weight);
+        const auto summed = load(accumulator[row] + c, left) + g * g;
+        store(accumulator[row] + c, summed, left);
+        store(weights[row] + c, weight - fill(rate.lr) * g / (root(summed) + fill(eps)), left);
+    }
+};
+
+// m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w -= step m / (sqrt(v) correction + eps), where
+// step = lr / (1 - b1^t) and correction = 1 / sqrt(1 - b2^t); rate.lr is that step.
+template <class Float> struct Adam {
+    Rows<Float> weights, moment1, moment2;
+    Rate<Float> rate;
+    Float correction, beta1, beta2, eps;
+
+    FASTFM_INLINE void request(int64_t row, int64_t columns) const {
+        prefetch_for_write(weights[row], columns);
+        prefetch_for_write(moment1[row], columns);
+        prefetch_for_write(moment2[row], columns);
+    }
+    FASTFM_INLINE void line(int64_t, int64_t row, int64_t c, const Line<Float>& gradient, int64_t left) const {
+        const auto weight = load(weights[row] + c, left), g = scaled(rate, gradient, weight);
+        const auto mean = load(moment1[row] + c, left) * fill(beta1) + g * fill(1 - beta1);
+        const auto square = load(moment2[row] + c, left) * fill(beta2) + g * g * fill(1 - beta2);
+        store(moment1[row] + c, mean, left);
+        store(moment2[row] + c, square, left);
+        const auto step = fill(rate.lr) * mean / (root(square) * fill(correction) + fill(eps));
+        store(weights[row] + c, weight - step, left);
+    }
+};
+
+// a += mean_d(g_d^2), one number a row: the whole row is summed before any of it moves;  w -= lr g / (sqrt(a) + eps)
+template <class Float> struct RowwiseAdagrad {
+    Rows<Float> weights, accumulator;
+    Rate<Float> rate;
+    Float eps;
+
+    FASTFM_INLINE void request(int64_t row, int64_t columns) const {
+        prefetch_for_write(weights[row], columns);
+        prefetch_for_write(accumulator[row], 1);
+    }
+};
+
+template <class Float, class Id>
+void for_each_row(const RowGradients<Float, Id>& of, const RowwiseAdagrad<Float>& rule, int64_t low, int64_t high) {
+    const Gradients<Float, Id> gradients{of};
+    const int64_t dim = gradients.source.dim, last_row = gradients.plan.count - 1;
+    by_length<Float>(dim, [&](auto lines, auto whole) {
+        constexpr int Lines = decltype(lines)::value;
+        constexpr int64_t step = Lines * Line<Float>::lanes;
+        const auto each_line = [&](int64_t u, auto&& work) { // the gradient is summed anew for every walk over the row
+            int64_t c = 0;
+            do {
+                auto sum = gradients.template sum<Lines, decltype(whole)::value>(u, c);
+                consume(gradients, sum, u, c, work);
+            } while ((c += step) < dim);
+        };
+        for (int64_t u = low; u < high; ++u) {
+            const int64_t row = gradients.plan.rows[u];
+            rule.request(gradients.plan.rows[least(u + rows_ahead, last_row)], gradients.columns());
+            auto squares = fill(Float(0));
+            each_line(u, [&](int64_t, int64_t, int64_t c, const Line<Float>& gradient, int64_t left) {
+                const auto g = scaled(rule.rate, gradient, load(rule.weights[row] + c, left));
+                squares += g * g;
+            });
+            Float& summed = *rule.accumulator[row];
+            summed += total(squares) / Float(most(gradients.columns(), int64_t(1)));
+            const auto factor = fill(rule.rate.lr) / (root(fill(summed)) + fill(rule.eps));
+            each_line(u, [&](int64_t, int64_t, int64_t c, const Line<Float>& gradient, int64_t left) {
+                const auto weight = load(rule.weights[row] + c, left);
+                store(rule.weights[row] + c, weight - factor * scaled(rule.rate, gradient, weight), left);
+            });
+        }
+    });
+}
+
+} // namespace FASTFM_ISA
+} // namespace fastfm

@@ -1,0 +1,73 @@
+// Fills the table of the instruction set that FASTFM_ISA names. Included once by each file of this folder.
+//
+// Tables are constants: code that filled them when the program starts would be code for an instruction set that the CPU
+// may not have.
+#pragma once
+#include "fastfm/fastfm.hpp"
+#include "table.hpp"
+
+namespace fastfm {
+inline namespace FASTFM_ISA {
+
+template <class Float, class Id> constexpr RowKernels<Float, Id> row_kernels() {
+    using From = const Table<Float>&;
+    using By = const Entries<Float, Id>&;
+    using Of = const RowGradients<Float, Id>&;
+    RowKernels<Float, Id> k{};
+    k.pool_slots = [](From table, By entries, bool pooled, Float* out, int64_t low, int64_t high) {
+        if (pooled) pool_slots(Bags<Float, Id>{table, entries}, out, low, high);
+        else pool_slots(SingleIds<Float, Id>{table, entries}, out, low, high);
+    };
+    k.pool_largest = pool_largest<Float, Id>;
+    k.embedding_fm = [](From table, By entries, bool pooled, const Interaction<Float>& out, int64_t low, int64_t high) {
+        if (pooled) embedding_fm(Bags<Float, Id>{table, entries}, out, low, high);
+        else embedding_fm(SingleIds<Float, Id>{table, entries}, out, low, high);
+    };
+    k.materialize = [](Of of, Float* out, int64_t low, int64_t high) {
+        for_each_row(of, Materialize<Float>{of.rows, of.stride, out, of.columns()}, low, high);
+    };
+    k.squared_norms = [](Of of, double* squares, int64_t low, int64_t high) {
+        for_each_row(of, SquaredNorms<Float>{of.rows, of.stride, squares}, low, high);
+    };
+    k.value_gradient = value_gradient<Float, Id>;
+    k.sgd = [](Of of, Rows<Float> weights, Rate<Float> rate, int64_t low, int64_t high) {
+        for_each_row(of, Sgd<Float>{weights, rate}, low, high);
+    };
+    k.adagrad = [](Of of, Rows<Float> weights, Rows<Float> sums, Rate<Float> rate, Float eps, int64_t low, int64_t high) {
+        for_each_row(of, Adagrad<Float>{weights, sums, rate, eps}, low, high);
+    };
+    k.rowwise_adagrad = [](Of of, Rows<Float> weights, Rows<Float> sums, Rate<Float> rate, Float eps, int64_t low,
+                           int64_t high) {
+        for_each_row(of, RowwiseAdagrad<Float>{weights, sums, rate, eps}, low, high);
+    };
+    k.adam = [](Of of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Rate<Float> rate, Float correction,
+                Float beta1, Float beta2, Float eps, int64_t low, int64_t high) {
+        for_each_row(of, Adam<Float>{weights, moment1, moment2, rate, correction, beta1, beta2, eps}, low, high);
+    };
+    return k;
+}
+
+template <class Float> constexpr DenseKernels<Float> dense_kernels() {
+    DenseKernels<Float> k{};
+    k.fm_of_slots = [](const Table<Float>& slots, int64_t fields, const Interaction<Float>& out, int64_t low,
+                       int64_t high) { embedding_fm(GivenSlots<Float>{slots, fields}, out, low, high); };
+    k.interact = interact_fields<Float>;
+    k.interact_backward = interact_fields_backward<Float>;
+    k.bias_relu_dropout = bias_relu_dropout<Float>;
+    k.dropout = dropout<Float>;
+    k.relu_backward = relu_backward<Float>;
+    k.column_sums = column_sums<Float>;
+    k.batch_norm = batch_norm<Float>;
+    k.batch_norm_sums = batch_norm_sums<Float>;
+    k.batch_norm_backward = batch_norm_backward<Float>;
+    return k;
+}
+
+constexpr Isa isa_of(const char* name) {
+    return {name,
+            {row_kernels<float, int32_t>(), row_kernels<float, int64_t>(), row_kernels<double, int32_t>(),
+             row_kernels<double, int64_t>(), dense_kernels<float>(), dense_kernels<double>()}};
+}
+
+} // namespace FASTFM_ISA
+} // namespace fastfm

@@ -1,0 +1,202 @@
+"""The compiled CPU backend: the C++ kernels of csrc/, for the best instruction set that this CPU has.
+
+Each function hands NumPy arrays to ``fastfm_core._native``, which checks them, takes no copies, releases the GIL and
+runs on one pool of threads. Formulas, shapes and dtypes: ``fastfm_core.contract``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastfm_core import _native, random
+from fastfm_core.backends import blas, shared
+from fastfm_core.contract import DropoutKey, EmbeddingFM, Entries, RowPlan, RowSource
+from fastfm_core.errors import InputError
+
+name = "native"
+_KEY_ROWS = 1 << 31  # rows from here on do not fit the upper half of a sort key
+
+
+# ---- lookup ---------------------------------------------------------------------------------------------------------
+
+
+def embedding_gather(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    rows = _native.pool_slots(table, np.ascontiguousarray(ids).reshape(-1), None, None)
+    return rows.reshape(*ids.shape, table.shape[1])
+
+
+def embedding_bag(table: np.ndarray, entries: Entries) -> tuple[np.ndarray, np.ndarray | None]:
+    if entries.pooling == "none":
+        raise InputError("embedding_bag pools: pooling='none' has no slots to pool into; use embedding_fm")
+    if entries.pooling == "max":
+        return _native.pool_largest(table, entries.ids, entries.offsets, entries.values)
+    coefficients = pooling_coefficients(entries, table.dtype)
+    return _native.pool_slots(table, entries.ids, entries.offsets, coefficients), None
+
+
+def embedding_fm(
+    table: np.ndarray, linear: np.ndarray | None, entries: Entries, dense: np.ndarray | None, *, deep: bool
+) -> EmbeddingFM:
+    if deep and entries.pooling == "none":
+        raise InputError("pooling='none' pools nothing, so there are no slots to concatenate: ask with deep=False")
+    if entries.pooling == "max":
+        return _fm_of_largest(table, linear, entries, dense, deep)
+    coefficients = pooling_coefficients(entries, table.dtype)
+    ids, fields, offsets = entries.ids, entries.fields, entries.offsets
+    terms = entries.pooling == "none"
+    out = _native.embedding_fm(table, linear, ids, offsets, coefficients, fields, terms, dense, deep)
+    return EmbeddingFM(*out, None, None)
+
+
+def _fm_of_largest(
+    table: np.ndarray, linear: np.ndarray | None, entries: Entries, dense: np.ndarray | None, deep: bool
+) -> EmbeddingFM:
+    slots, winners = embedding_bag(table, entries)
+    first, *out = _native.fm_of_slots(slots, entries.fields, dense, deep)
+    linear_winners = None
+    if linear is not None:
+        largest, linear_winners = embedding_bag(linear[:, None], entries)
+        first = largest.reshape(entries.samples, entries.fields).sum(axis=1)
+    return EmbeddingFM(first, *out, winners, linear_winners)
+
+
+def entry_slots(entries: Entries) -> np.ndarray | None:
+    return shared.entry_slots(entries)
+
+
+def pooling_coefficients(entries: Entries, dtype: Any) -> np.ndarray | None:
+    return shared.pooling_coefficients(entries, dtype)
+
+
+def value_gradient(table: np.ndarray, entries: Entries, source: RowSource) -> np.ndarray:
+    return _native.value_gradient(table, entries.ids, shared.pooling_factors(entries, table.dtype), source)
+
+
+# ---- interaction ----------------------------------------------------------------------------------------------------
+
+
+def fm_interaction(fields: np.ndarray) -> np.ndarray:
+    return _native.interact(fields, False)
+
+
+def fm_interaction_backward(grad: np.ndarray, fields: np.ndarray) -> np.ndarray:
+    return _native.interact_backward(grad, fields, False)
+
+
+def bi_interaction(fields: np.ndarray) -> np.ndarray:
+    return _native.interact(fields, True)
+
+
+def bi_interaction_backward(grad: np.ndarray, fields: np.ndarray) -> np.ndarray:
+    return _native.interact_backward(grad, fields, True)
+
+
+# ---- rows -----------------------------------------------------------------------------------------------------------
+
+
+def plan_rows(ids: np.ndarray, table_rows: int) -> RowPlan:
+    if max(table_rows, len(ids)) >= _KEY_ROWS:
+        return shared.plan_by_comparison(ids)
+    return RowPlan(*_native.plan_rows(np.ascontiguousarray(ids), table_rows))
+
+
+def merge_plans(plans: list[RowPlan]) -> tuple[np.ndarray, list[np.ndarray]]:
+    return shared.merge_plans(plans)
+
+
+def materialize_rows(table: np.ndarray, plan: RowPlan, source: RowSource) -> np.ndarray:
+    return _native.materialize_rows(table, plan, source)
+
+
+def row_gradient_norm2(table: np.ndarray, plan: RowPlan, source: RowSource) -> float:
+    return _native.row_gradient_norm2(table, plan, source)
+
+
+def update_rows_sgd_(
+    table: np.ndarray, plan: RowPlan, source: RowSource, *, lr: float, l2: float = 0.0, grad_scale: float = 1.0
+) -> None:
+    _native.update_rows_sgd_(table, plan, source, lr, l2, grad_scale)
+
+
+def update_rows_adagrad_(
+    table: np.ndarray, accumulator: np.ndarray, plan: RowPlan, source: RowSource,
+    *, lr: float, eps: float = 1e-10, l2: float = 0.0, grad_scale: float = 1.0,
+) -> None:  # fmt: skip
+    _native.update_rows_adagrad_(table, accumulator, plan, source, lr, eps, l2, grad_scale)
+
+
+def update_rows_rowwise_adagrad_(
+    table: np.ndarray, accumulator: np.ndarray, plan: RowPlan, source: RowSource,
+    *, lr: float, eps: float = 1e-10, l2: float = 0.0, grad_scale: float = 1.0,
+) -> None:  # fmt: skip
+    _native.update_rows_rowwise_adagrad_(table, accumulator, plan, source, lr, eps, l2, grad_scale)
+
+
+def update_rows_adam_(
+    table: np.ndarray, moment1: np.ndarray, moment2: np.ndarray, plan: RowPlan, source: RowSource,
+    *, step: int, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+    l2: float = 0.0, grad_scale: float = 1.0,
+) -> None:  # fmt: skip
+    rate, correction = lr / (1.0 - beta1**step), (1.0 - beta2**step) ** -0.5
+    arguments = (rate, correction, beta1, beta2, eps, l2, grad_scale)
+    _native.update_rows_adam_(table, moment1, moment2, plan, source, *arguments)
+
+
+# ---- dense ----------------------------------------------------------------------------------------------------------
+
+
+def matmul(left: np.ndarray, right: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    if out is None:
+        out = np.empty((left.shape[0], right.shape[1]), left.dtype)
+    return blas.matmul(left, right, out)
+
+
+def bias_relu_dropout_(x: np.ndarray, bias: np.ndarray, rate: float, key: DropoutKey | None) -> None:
+    _native.bias_relu_dropout_(x, bias, _mask(rate, key) if rate > 0 and key is not None else None)
+
+
+def bias_relu_dropout_backward(grad: np.ndarray, output: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    return _native.relu_backward(grad, output, 1.0 / (1.0 - rate))
+
+
+def dropout(x: np.ndarray, rate: float, key: DropoutKey) -> np.ndarray:
+    return _native.dropout(x.reshape(-1), _mask(rate, key)).reshape(x.shape)
+
+
+def batch_norm(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    count = x.dtype.type(len(x))
+    mean = _native.column_sums(x, None) / count
+    variance = _native.column_sums(x, mean) / count
+    return _native.batch_norm(x, mean, _inverse_deviation(variance, eps), gamma, beta), mean, variance
+
+
+def batch_norm_backward(
+    grad: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, variance: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    out, (dgamma, dbeta) = _native.batch_norm_backward(grad, x, mean, _inverse_deviation(variance, eps), gamma)
+    return out, dgamma, dbeta
+
+
+def bce_with_logits(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> tuple[float, np.ndarray]:
+    return _native.bce_with_logits(logits, labels, weights)
+
+
+def mean_squared_error(
+    predictions: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+) -> tuple[float, np.ndarray]:
+    return _native.mean_squared_error(predictions, labels, weights)
+
+
+def _inverse_deviation(variance: np.ndarray, eps: float) -> np.ndarray:
+    return 1.0 / np.sqrt(variance + variance.dtype.type(eps))
+
+
+def _mask(rate: float, key: DropoutKey) -> tuple[int, int, int, int, float]:
+    """What names a dropout mask to the kernels: seed, step, layer, the threshold of the draws, and the scale."""
+    low = 0xFFFFFFFF
+    seed = key.seed & 0xFFFFFFFFFFFFFFFF
+    return seed, key.step & low, key.layer & low, random.keep_threshold(rate), 1.0 / (1.0 - rate)

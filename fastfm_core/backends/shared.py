@@ -1,0 +1,47 @@
+"""Kernels that the tuned CPU backends share, for NumPy is fast enough here. Formulas and shapes: the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastfm_core.contract import Entries, RowPlan
+
+
+def entry_slots(entries: Entries) -> np.ndarray | None:
+    """Slot of each entry, [N] int32; None where the slot is the entry itself."""
+    if entries.offsets is None:
+        return None
+    return np.repeat(np.arange(entries.slots, dtype=np.int32), np.diff(entries.offsets))
+
+
+def pooling_coefficients(entries: Entries, dtype: Any) -> np.ndarray | None:
+    """c_i of each entry, [N]; None where all are 1."""
+    values = None if entries.values is None else entries.values.astype(dtype, copy=False)
+    factors = pooling_factors(entries, dtype)
+    if factors is None:
+        return values
+    return factors if values is None else values * factors
+
+
+def pooling_factors(entries: Entries, dtype: Any) -> np.ndarray | None:
+    """p_i = dc_i/dx_i: 1/n for mean, 1/sqrt(n) for sqrtn; None where it is 1."""
+    if entries.offsets is None or entries.pooling not in ("mean", "sqrtn"):
+        return None
+    counts = np.diff(entries.offsets)
+    factors = 1.0 / np.maximum(counts, 1)
+    return np.repeat((factors if entries.pooling == "mean" else np.sqrt(factors)).astype(dtype), counts)
+
+
+def merge_plans(plans: list[RowPlan]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Union of the plans' rows, ascending, and per plan the position in it of each of its rows."""
+    rows = np.unique(np.concatenate([plan.rows for plan in plans]))
+    return rows, [np.searchsorted(rows, plan.rows) for plan in plans]
+
+
+def plan_by_comparison(ids: np.ndarray) -> RowPlan:
+    """The plan of ids too large for a radix sort's 64-bit keys of row and position."""
+    order = np.argsort(ids, kind="stable").astype(np.int32)
+    rows, starts = np.unique(ids[order], return_index=True)
+    return RowPlan(rows, np.append(starts, len(ids)), order)
