@@ -14,6 +14,7 @@
 // An exception ends the region early, pieces not yet begun are dropped, and run() throws the first one.
 // A forked child finds the pool as it was at first: no workers, nothing running. A piece itself must not fork.
 // Workers spin for 50 us after a region and then sleep in the kernel; they are never joined, so they delay no exit.
+// They are not pinned, but one that finds itself on the caller's CPU goes elsewhere before it takes a seat.
 #pragma once
 
 #include <pthread.h>
@@ -31,6 +32,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "fastfm/cpu.hpp"
 #include "fastfm/sleep.hpp"
 
 namespace fastfm::pool {
@@ -76,6 +78,7 @@ public:
         call_ = call, work_ = work, pieces_ = pieces;
         next_.store(0);
         failed_.store(false);
+        callers_cpu_.store(cpu::current());
         door_.store(static_cast<uint32_t>(helpers) * SEAT);
         if (sleepers_.load() > 0) bed_.wake(door_, helpers);
         drain();
@@ -99,6 +102,8 @@ private:
     }
 
     bool take_seat() {
+        if (door_.load() < SEAT) return false;
+        cpu::move_off(callers_cpu_.load());
         uint32_t seen = door_.load();
         return seen >= SEAT && door_.compare_exchange_strong(seen, seen - SEAT + 1);
     }
@@ -137,6 +142,7 @@ private:
     alignas(64) std::atomic<uint32_t> caller_sleeps_{0};
     std::atomic<int> sleepers_{0};
     std::atomic<bool> busy_{false}, failed_{false};
+    std::atomic<int> callers_cpu_{-1};
     int workers_ = 0;
     int64_t pieces_ = 0;
     Call call_ = nullptr;
