@@ -1,8 +1,9 @@
-"""How many threads fastfm_core may use, and the one small pool that all its kernels run on.
+"""How many threads fastfm_core may use, and the one small pool that all its kernels in Python and Numba run on.
 
 The caller is a member of the pool; helpers are daemon threads, started when first needed. Work comes in pieces whose
 borders depend on shapes only, so any number of threads gives the same bits. A nested or concurrent call runs inline,
-a forked child starts afresh, and an exception in a piece is raised in the caller.
+a forked child starts afresh, and an exception in a piece is raised in the caller. The native extension has a pool of
+its own for its kernels (``csrc/include/fastfm/pool.hpp``), which follows the number set here.
 """
 
 from __future__ import annotations
@@ -90,6 +91,14 @@ def set_num_threads(count: int) -> None:
     if not isinstance(count, int) or not 1 <= count <= _MOST_THREADS:
         raise InputError(f"threads must be a whole number from 1 to {_MOST_THREADS}, got {count!r}")
     _threads = count
+    for tell in _followers:
+        tell(count)
+
+
+def follow(tell: Callable[[int], object]) -> None:
+    """Have ``tell`` called with the number of threads, now and whenever it is set; the native pool does so on loading."""
+    _followers.append(tell)
+    tell(_threads)
 
 
 def get_num_threads() -> int:
@@ -112,6 +121,7 @@ def _start_afresh() -> None:
     _pool = Pool()
 
 
+_followers: list[Callable[[int], object]] = []
 _threads = _usable_cpus()
 _pool = Pool()
 if hasattr(os, "register_at_fork"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastfm_core import threads
-from fastfm_core.backends import blas
+from fastfm_core.backends import blas, openblas
 from fastfm_core.backends.memory import Workspace
 
 pytestmark = pytest.mark.usefixtures("threads_restored")
@@ -18,18 +18,18 @@ pytestmark = pytest.mark.usefixtures("threads_restored")
 
 def limits() -> list[int]:
     """How many threads each BLAS of this process would use now."""
-    return [get() for get, _ in blas._controls()]
+    return [library.get_threads() for library in openblas.libraries()]
 
 
 @pytest.fixture
 def two_blas_threads() -> Iterator[list[int]]:
     """Every BLAS set to two threads, as a host application might have; put back after the test."""
     before = limits()
-    for _, put in blas._controls():
-        put(2)
+    for library in openblas.libraries():
+        library.set_threads(2)
     yield [2] * len(before)
-    for (_, put), count in zip(blas._controls(), before, strict=True):
-        put(count)
+    for library, count in zip(openblas.libraries(), before, strict=True):
+        library.set_threads(count)
 
 
 def test_numpys_blas_is_found() -> None:
