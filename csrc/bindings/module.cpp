@@ -8,11 +8,15 @@ void bind_isa(pybind11::module_&);
 void bind_lookup(pybind11::module_&);
 void bind_rows(pybind11::module_&);
 void bind_dense(pybind11::module_&);
+void bind_pool(pybind11::module_&);
+void bind_result(pybind11::module_&);
 
 } // namespace fastfm
 
 PYBIND11_MODULE(_native, module) {
     fastfm::bind_isa(module);
+    fastfm::bind_pool(module);
+    fastfm::bind_result(module);
     fastfm::bind_lookup(module);
     fastfm::bind_rows(module);
     fastfm::bind_dense(module);

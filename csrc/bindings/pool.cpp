@@ -16,8 +16,9 @@
 #include "fastfm/gemm.hpp"
 #include "fastfm/pool.hpp"
 
+namespace fastfm {
+
 namespace py = pybind11;
-using namespace fastfm;
 
 namespace {
 
@@ -114,3 +115,5 @@ void bind_pool(py::module_& module) {
                "False, and nothing done, where BLAS cannot take the arrays as they lie.");
     py::module_::import("fastfm_core.threads").attr("follow")(module.attr("set_threads"));
 }
+
+}  // namespace fastfm

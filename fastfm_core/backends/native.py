@@ -149,8 +149,8 @@ def update_rows_adam_(
 
 def matmul(left: np.ndarray, right: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     if out is None:
-        out = np.empty((left.shape[0], right.shape[1]), left.dtype)
-    return blas.matmul(left, right, out)
+        out = _native.empty(left.shape[0], right.shape[1], left.dtype)
+    return blas.native_matmul(left, right, out)
 
 
 def bias_relu_dropout_(x: np.ndarray, bias: np.ndarray, rate: float, key: DropoutKey | None) -> None:
