@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import fastfm_core
-from fastfm_core import backends, threads
+from fastfm_core import backends, build, threads
 from fastfm_core.backends import blas
 from fastfm_core.data.cache import tables_folder
 from fastfm_core.errors import BackendUnavailable
@@ -44,7 +44,16 @@ def _backend(name: str, picked: str) -> str:
     reason = backends.why_unavailable(name)
     if reason is not None:
         return f"cannot run: {reason}"
-    return "available, picked by auto" if name == picked else "available"
+    details = ["available"] + ["picked by auto"] * (name == picked)
+    return ", ".join(details) + (_compiled() if name == "native" else "")
+
+
+def _compiled() -> str:
+    """Which instruction set's C++ kernels are used, and whether they are those of the sources beside them."""
+    from fastfm_core import _native
+
+    stale = build.why_stale()
+    return f"; kernels for {_native.isa()}, this CPU runs {', '.join(_native.isas())}" + (f"; {stale}" if stale else "")
 
 
 def _package(name: str) -> str:

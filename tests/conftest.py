@@ -11,9 +11,12 @@ from fastfm_core.backends import Backend
 from fastfm_core.data import cache
 
 
-@pytest.fixture(params=["reference", "numba"])
+@pytest.fixture(params=["reference", "numba", "native"])
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each backend in turn."""
+    """Each backend in turn; the compiled one where it was built."""
+    reason = backends.why_unavailable(request.param)
+    if request.param == "native" and reason:
+        pytest.skip(reason)
     return backends.get(request.param)
 
 

@@ -39,7 +39,7 @@ void use_isa(const std::string& name) {
         }
     std::string known;
     for (const std::string& usable : isas_of_this_cpu()) known += (known.empty() ? "" : ", ") + usable;
-    throw std::invalid_argument("this CPU cannot run kernels for '" + name + "'; it can run " + known);
+    throw std::invalid_argument("no kernels for the instruction set '" + name + "' can run here; known: " + known);
 }
 
 void bind_isa(pybind11::module_& module) {

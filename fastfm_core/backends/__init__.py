@@ -21,6 +21,10 @@ _MODULES = {
     "numba": "fastfm_core.backends.numba_cpu",
     "native": "fastfm_core.backends.native",
 }
+_NEEDS = {  # a module that is not everywhere, and why it is not
+    "numba": ("numba", lambda: "the package 'numba' is not installed"),
+    "native": ("fastfm_core._native", build.why_absent),
+}
 _AUTOMATIC = ("native", "numba")  # in order of preference
 
 
@@ -68,10 +72,9 @@ def why_unavailable(name: str) -> str | None:
     """None when the backend can run, else one line that says what is missing."""
     if name not in _MODULES:
         raise InputError(f"unknown backend {name!r}; known: {', '.join(_MODULES)}")
-    if name == "numba" and importlib.util.find_spec("numba") is None:
-        return "the package 'numba' is not installed"
-    if name == "native" and importlib.util.find_spec("fastfm_core._native") is None:
-        return build.why_absent()
+    module, why_absent = _NEEDS.get(name, (None, str))
+    if module and importlib.util.find_spec(module) is None:
+        return why_absent()
     try:
         importlib.import_module(_MODULES[name])
     except Exception as error:

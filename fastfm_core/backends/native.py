@@ -2,10 +2,13 @@
 
 Each function hands NumPy arrays to ``fastfm_core._native``, which checks them, takes no copies, releases the GIL and
 runs on one pool of threads. Formulas, shapes and dtypes: ``fastfm_core.contract``.
+
+FASTFM_CORE_ISA=avx512|avx2|baseline takes another instruction set's kernels than the best.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,10 @@ from fastfm_core.errors import InputError
 
 name = "native"
 _KEY_ROWS = 1 << 31  # rows from here on do not fit the upper half of a sort key
+
+
+if _isa := os.environ.get("FASTFM_CORE_ISA"):
+    _native.use_isa(_isa)
 
 
 # ---- lookup ---------------------------------------------------------------------------------------------------------

@@ -245,19 +245,20 @@ def test_info_says_what_runs_and_what_auto_picks(capsys):
     assert cli.main(["info"]) == 0
     lines = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
     assert {"version", "threads", "blas", "auto"} <= set(lines)
-    assert lines["auto"] == "numba" and int(lines["threads"]) >= 1
+    assert lines["auto"] in ("native", "numba") and int(lines["threads"]) >= 1
 
 
 def test_an_unavailable_backend_is_explained(capsys, monkeypatch):
     from fastfm_core import backends
 
-    monkeypatch.setitem(backends._NEEDS, "numba", "no_such_package")
+    monkeypatch.setitem(backends._NEEDS, "numba", ("no_such_module", lambda: "no_such_module is not installed"))
+    monkeypatch.setitem(backends._NEEDS, "native", ("no_such_module", lambda: "it was not built"))
     assert cli.main(["info"]) == 0
     shown = capsys.readouterr().out
-    assert "cannot run: the package 'no_such_package' is not installed" in shown
+    assert "cannot run: no_such_module is not installed" in shown and "cannot run: it was not built" in shown
     assert "none: no tuned backend can run" in shown
     assert cli.main(["train", "--backend", "numba"]) == 2
-    assert "no_such_package" in capsys.readouterr().err
+    assert "no_such_module" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("line", ["--help", "train --help", "--version"])

@@ -15,7 +15,7 @@ from fastfm_core.errors import BackendUnavailable, InputError, MissingKernel
 
 TABLE = np.arange(12, dtype=np.float32).reshape(4, 3)
 IDS = np.array([0, 3, 3, 1], np.int32)
-BOTH = pytest.mark.parametrize("backend", ["reference", "numba"])
+EVERY = pytest.mark.parametrize("backend", ["reference", "numba", "native"])
 
 
 def test_every_kernel_is_public_with_the_contracts_signature_and_words() -> None:
@@ -25,7 +25,7 @@ def test_every_kernel_is_public_with_the_contracts_signature_and_words() -> None
         assert getattr(ff.kernels, name).__doc__ == getattr(Kernels, name).__doc__
 
 
-@BOTH
+@EVERY
 @pytest.mark.parametrize(("bad", "position"), [(-1, 2), (4, 2), (2**31 - 1, 2)])
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 def test_ids_outside_the_table_are_named(backend: str, bad: int, position: int, dtype: Any) -> None:
@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_refused_in_one_line(call: Any, words: str) -> None
     assert "\n" not in str(caught.value)
 
 
-@BOTH
+@EVERY
 def test_strided_tables_and_states_are_taken_as_they_are(backend: str) -> None:
     wide = np.ones((4, 8), np.float32)
     table, accumulator = wide[:, :3], wide[:, 4:7]
@@ -84,7 +84,7 @@ def test_strided_tables_and_states_are_taken_as_they_are(backend: str) -> None:
     assert (wide[:, [3, 7]] == 1).all()
 
 
-@BOTH
+@EVERY
 def test_read_only_inputs_are_taken(backend: str) -> None:
     table, ids = TABLE.copy(), IDS.copy()
     table.flags.writeable = ids.flags.writeable = False
@@ -111,15 +111,16 @@ def test_other_cpu_arrays_come_through_dlpack_without_a_copy() -> None:
 
 def test_unchecked_calls_skip_the_checks_and_unknown_backends_are_refused() -> None:
     assert len(ff.kernels.embedding_gather(TABLE, IDS[::2], check=False)) == 2
-    with pytest.raises(InputError, match="unknown backend 'tpu'; known: reference, numba"):
+    with pytest.raises(InputError, match="unknown backend 'tpu'; known: reference, numba, native"):
         ff.kernels.embedding_gather(TABLE, IDS, backend="tpu")
 
 
 def test_a_backend_that_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ff.backends._NEEDS, "numba", "a_package_that_is_absent")
+    for name in ("numba", "native"):
+        monkeypatch.setitem(ff.backends._NEEDS, name, ("a_module_that_is_absent", lambda: "it is absent"))
     assert ff.backends.available() == ["reference"]
-    for name in ("numba", "auto"):
-        with pytest.raises(BackendUnavailable, match="'a_package_that_is_absent' is not installed"):
+    for name in ("numba", "native", "auto"):
+        with pytest.raises(BackendUnavailable, match="it is absent"):
             ff.backends.get(name)
 
 
