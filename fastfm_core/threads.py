@@ -96,7 +96,7 @@ def set_num_threads(count: int) -> None:
 
 
 def follow(tell: Callable[[int], object]) -> None:
-    """Have ``tell`` called with the number of threads, now and whenever it is set; the native pool does so on loading."""
+    """Have ``tell`` called with the number of threads, now and whenever it is set. The native pool does so."""
     _followers.append(tell)
     tell(_threads)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,12 @@ from fastfm_core.backends import blas, openblas
 from fastfm_core.backends.memory import Workspace
 
 pytestmark = pytest.mark.usefixtures("threads_restored")
+
+
+needs_openblas = pytest.mark.skipif(
+    not openblas.libraries() and not (Path(np.__file__).parents[1] / "numpy.libs").exists(),
+    reason="this NumPy is no wheel with OpenBLAS in it, and has another BLAS",
+)
 
 
 def limits() -> list[int]:
@@ -32,9 +39,12 @@ def two_blas_threads() -> Iterator[list[int]]:
         library.set_threads(count)
 
 
+@needs_openblas
 def test_numpys_blas_is_found() -> None:
     assert len(limits()) >= 1
     assert "one thread a call" in blas.description()
+    assert openblas.product() is not None
+    assert len({library.thread_functions for library in openblas.libraries()}) == len(limits())  # each one once
 
 
 def test_limits_hold_within_and_are_restored_after(two_blas_threads: list[int]) -> None:
@@ -100,6 +110,7 @@ def test_products_are_right_for_every_layout(dtype: Any, rows: int, inner: int, 
         assert (np.abs(out - exact) <= np.finfo(dtype).eps * inner * scale).all()
 
 
+@needs_openblas
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(777, 173, 90), (2048, 160, 128), (429, 2048, 64)])
 def test_bits_and_pieces_do_not_depend_on_threads(

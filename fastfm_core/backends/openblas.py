@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def _open(path: Path) -> Library | None:
     return None
 
 
-def _has_wide_integers(get_config: ctypes._CFuncPtr | None) -> bool | None:
+def _has_wide_integers(get_config: Any) -> bool | None:
     """What the library says of itself; None where it does not say."""
     if get_config is None:
         return None
@@ -68,16 +69,19 @@ def _has_wide_integers(get_config: ctypes._CFuncPtr | None) -> bool | None:
     return b"USE64BITINT" in get_config()
 
 
-def _address(function: ctypes._CFuncPtr | None) -> int:
+def _address(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0 if function is not None else 0
 
 
 def _paths() -> list[Path]:
-    """OpenBLAS libraries mapped into this process (Linux), else the ones that NumPy's wheel carries."""
+    """OpenBLAS libraries mapped into this process (Linux), else the ones that NumPy's wheel carries.
+
+    By the file's own name: Debian's openblas/libblas.so.3 only links to one, and limiting that one twice would keep it.
+    """
     maps = Path("/proc/self/maps")
     if maps.exists():
-        mapped = {line.split(maxsplit=5)[-1].strip() for line in maps.read_text().splitlines() if "openblas" in line}
-        return sorted(Path(name) for name in mapped if name.startswith("/"))
+        mapped = {Path(line.split(maxsplit=5)[-1].strip()) for line in maps.read_text().splitlines() if "/" in line}
+        return sorted(path for path in mapped if "openblas" in path.name)
     package = Path(np.__file__).parent
     folders = (package.parent / "numpy.libs", package / ".dylibs")
     return sorted(path for folder in folders if folder.exists() for path in folder.glob("*openblas*"))

@@ -166,7 +166,7 @@ def test_cuts_follow_the_shape() -> None:
     assert blas.native_cut(100_000, 400, 400) == (16, 1)
 
 
-def test_the_description_names_who_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_description_names_who_multiplies() -> None:
     if openblas.product() is None:
         assert "native" not in blas.description()
     else:
