@@ -53,20 +53,21 @@ def embedding_fm(
     coefficients = pooling_coefficients(entries, table.dtype)
     ids, fields, offsets = entries.ids, entries.fields, entries.offsets
     terms = entries.pooling == "none"
-    out = _native.embedding_fm(table, linear, ids, offsets, coefficients, fields, terms, dense, deep)
-    return EmbeddingFM(*out, None, None)
+    arguments = table, linear, ids, offsets, coefficients, fields, terms, dense, deep
+    first, pair, sums, wide = _native.embedding_fm(*arguments)
+    return EmbeddingFM(first, pair, sums, wide, None, None)
 
 
 def _fm_of_largest(
     table: np.ndarray, linear: np.ndarray | None, entries: Entries, dense: np.ndarray | None, deep: bool
 ) -> EmbeddingFM:
     slots, winners = embedding_bag(table, entries)
-    first, *out = _native.fm_of_slots(slots, entries.fields, dense, deep)
+    first, pair, sums, wide = _native.fm_of_slots(slots, entries.fields, dense, deep)
     linear_winners = None
     if linear is not None:
         largest, linear_winners = embedding_bag(linear[:, None], entries)
         first = largest.reshape(entries.samples, entries.fields).sum(axis=1)
-    return EmbeddingFM(first, *out, winners, linear_winners)
+    return EmbeddingFM(first, pair, sums, wide, winners, linear_winners)
 
 
 def entry_slots(entries: Entries) -> np.ndarray | None:
@@ -155,9 +156,8 @@ def update_rows_adam_(
 
 
 def matmul(left: np.ndarray, right: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    if out is None:
-        out = _native.empty(left.shape[0], right.shape[1], left.dtype)
-    return blas.native_matmul(left, right, out)
+    product = _native.empty(left.shape[0], right.shape[1], left.dtype) if out is None else out
+    return blas.native_matmul(left, right, product)
 
 
 def bias_relu_dropout_(x: np.ndarray, bias: np.ndarray, rate: float, key: DropoutKey | None) -> None:
