@@ -190,7 +190,7 @@ class Kernels(Protocol):
 
     def value_gradient(self, table: Array, entries: Entries, source: RowSource) -> Array:
         """dL/dx_i = p_i * <pair_grad_b (S_b - e_s) + slot_grad_s, v_i>, [N], with p_i = c_i / x_i (1, 1/n, 1/sqrt n),
-        plus p_i * first_grad_b * w_i where the source has it; under max pooling only the columns that entry i won count."""
+        plus p_i * first_grad_b * w_i where the source has it; under max pooling only the columns won by i count."""
         ...
 
     # ---- interaction of given field vectors ---------------------------------------------------------------------

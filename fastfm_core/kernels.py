@@ -24,8 +24,8 @@ from fastfm_core.contract import KERNELS, POOLINGS, Entries, Kernels, RowPlan, R
 from fastfm_core.errors import InputError
 
 # Shapes by the contract's letters; equal letters of one call must be equal numbers. "*" is any shape. Every kernel has
-# its line; entries, a plan and a source are checked wherever they are given. Of a source with first_grad, whose rows end
-# with the first-order weight, tables, states and winners have E = D + 1 columns.
+# its line; entries, a plan and a source are checked wherever they are given. With a source's first_grad, tables, states
+# and winners have E = D + 1 columns.
 _SHAPES: dict[str, dict[str, str]] = {
     "embedding_gather": {"table": "VD", "ids": "*"},
     "embedding_bag": {"table": "VD"},

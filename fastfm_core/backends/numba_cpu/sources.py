@@ -66,7 +66,8 @@ def over_rows(kernel: Any, table: np.ndarray, plan: RowPlan, source: RowSource, 
 
 @helper
 def row_scratch(table: Any) -> Any:
-    """[width of a row] scratch that starts on a cache line. Use the array itself in the loop, for it is freed after its last use."""
+    """Scratch of a row's width that starts on a cache line. Use the array itself in the loop: it is freed after its
+    last use."""
     raw = np.empty(table.shape[1] + lanes(table), table.dtype)
     start = (-raw.ctypes.data) % LINE // table.itemsize
     return raw[start : start + table.shape[1]]
