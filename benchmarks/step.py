@@ -5,7 +5,7 @@
 A step is: assemble a shuffled batch of 4096, row plan, forward, backward, Adagrad (lr 0.05) on embedding and
 first-order rows, Adam on the rest. PyTorch does it with sparse gradients (torch.optim.Adagrad) and fused Adam, with its
 default threads and with one thread per core and a passive OpenMP wait policy, each with the first order as a table of
-its own and as one more column of a single table; the fastest of the four counts. Ours keeps two tables.
+its own and as one more column of a single table; the fastest of the four counts. Ours keeps one table.
 
 Each side is a process of its own (see timing.py): in one process the pools of OpenBLAS and OpenMP disturb whoever is
 not theirs. The sides take turns, one computes at a time, ``rounds`` rounds after a warm-up turn each; a figure is the

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +27,11 @@ from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, click_log
 GATHERED = 16
 
 
-def endless_batches(log: ClickLog) -> Iterator[Batch]:
-    """Shuffled batches of the encoded log, epoch after epoch."""
+def endless_batches(log: ClickLog, plan: Any = None) -> Iterator[Batch]:
+    """Shuffled batches of the encoded log, epoch after epoch; with their row plans where ``plan`` makes them."""
     unknown = np.full(FIELDS, -1, np.int64)
     encoded = Encoded(log.ids, ROWS, FIELDS, unknown, dense=log.numbers, labels=log.labels)
-    batches = Batches(encoded, batch_size=BATCH)
+    batches = Batches(encoded, batch_size=BATCH, plan=plan)
     return itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
 
 
@@ -57,9 +58,10 @@ class OurStep:
     """One call is one step: batch assembly, row plan, forward, backward, both optimizers; returns the loss."""
 
     def __init__(self, hidden: tuple[int, ...], backend: str, log: ClickLog) -> None:
-        self.batches = endless_batches(log)
+        kernels = backends.get(backend)
+        self.batches = endless_batches(log, kernels.plan_rows)
         shape = {"rows": ROWS, "fields": FIELDS, "dense": NUMBERS, "dim": DIM, "hidden": hidden}
-        self.model = models.build("deepfm" if hidden else "fm", backend=backends.get(backend), dropout=0.0, **shape)
+        self.model = models.build("deepfm" if hidden else "fm", backend=kernels, dropout=0.0, **shape)
         self.optimizer = BothOptimizers(self.model)
         self.steps = itertools.count(1)
         self.model.train()

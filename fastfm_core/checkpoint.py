@@ -30,7 +30,8 @@ WEIGHTS, DESCRIPTION, METRICS = "model.safetensors", "model.json", "metrics.json
 OPTIMIZER = "optimizer.safetensors"
 FILES = (WEIGHTS, OPTIMIZER, DESCRIPTION, METRICS)
 PARTS = (*(f".{name}.*.part" for name in FILES), ".tmp??????")  # what a killed writer may leave, the library's too
-FORMAT, FORMAT_NUMBER = "fastfm-core model", 2
+FORMAT, FORMAT_NUMBER = "fastfm-core model", 3
+APART = 2  # the format that kept embeddings [V, D] and first order [V] apart
 CHECKSUM = "sha256"
 
 
@@ -88,7 +89,7 @@ def load(folder: str | Path) -> Checkpoint:
             f"{folder / WEIGHTS}: cut, damaged, or not from {DESCRIPTION}'s training; copy the whole folder again"
         )
     metrics = read_json(folder / METRICS) if (folder / METRICS).is_file() else {}
-    return Checkpoint(read_weights(folder / WEIGHTS), description, metrics)
+    return Checkpoint(_read(folder / WEIGHTS, description), description, metrics)
 
 
 def load_description(folder: str | Path) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def load_description(folder: str | Path) -> dict[str, Any]:
     description = read_json(folder / DESCRIPTION)
     if description.get("format") != FORMAT:
         raise InputError(f"{folder / DESCRIPTION}: not written by fastfm-core; give the folder of a trained model")
-    if description.get("format_number") != FORMAT_NUMBER:
+    if description.get("format_number") not in (APART, FORMAT_NUMBER):
         wrote = description.get("version")
         raise InputError(f"{folder}: written by fastfm-core {wrote}, which this version cannot read; install that one")
     if description.pop(CHECKSUM, None) != _checksum(description):
@@ -117,7 +118,7 @@ def load_optimizer(folder: str | Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: missing, the model was saved without its optimizer's state; train it again")
     if sha256(path) != description.get("optimizer_sha256"):
         raise InputError(f"{path}: cut, damaged, or not from {DESCRIPTION}'s training; copy the whole folder again")
-    return read_weights(path)
+    return _read(path, description)
 
 
 def holds_model(folder: str | Path) -> bool:
@@ -149,6 +150,24 @@ def _save_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:
     """Reads what ``write_weights`` wrote."""
     return require_safetensors().load_file(path)
+
+
+def _read(path: Path, description: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays of a model or of its optimizer, by today's names."""
+    arrays = read_weights(path)
+    return joined(arrays, path) if description["format_number"] == APART else arrays
+
+
+def joined(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+    """What format 2 kept as <module>.table [V, D] and <module>.linear [V], or their states, as one table [V, D + 1]."""
+    result = dict(arrays)
+    for name in [name for name in arrays if name.partition("/")[0].endswith(".linear")]:
+        table, linear = name.replace(".linear", ".table"), result.pop(name)
+        if "/" in name and linear.ndim == 1:
+            raise InputError(f"{path}: row-wise Adagrad's state of an older version fits no row of today; train anew")
+        embeddings = result.get(table, np.zeros((len(linear), 0), linear.dtype))
+        result[table] = np.concatenate([embeddings, linear.reshape(-1, 1)], axis=1)
+    return result
 
 
 def require_safetensors() -> Any:

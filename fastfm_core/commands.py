@@ -182,7 +182,10 @@ def _fit(
     config, part = model.config, parts["train"]
     assert config.batch_size is not None
     drop = model.encoder.drop_to_unknown
-    batches = Batches(part.encoded, part.rows, config.batch_size, model.seed, drop_to_unknown=drop)
+    batches = Batches(
+        part.encoded, part.rows, config.batch_size, model.seed, drop_to_unknown=drop,
+        plan=model.model.backend.plan_rows,
+    )  # fmt: skip
     if run.position is not None:
         say(f"resumed in epoch {run.position['epoch']}, after {run.position['batch']} of {len(batches)} batches")
     with closing(EpochProgress(len(part.rows), watch.compile_line)) as progress, Interrupts() as interrupts:

@@ -66,12 +66,14 @@ class Batch(NamedTuple):
     dense    [B, I] raw numbers that enter the deep part only; None: none
     labels   [B] float; None when predicting
     weights  [B] float sample weights; None: all 1
+    plan     of the entries' ids, where it was made ahead; None: whoever needs it makes it
     """
 
     entries: Entries
     dense: Array | None = None
     labels: Array | None = None
     weights: Array | None = None
+    plan: RowPlan | None = None
 
 
 class RowPlan(NamedTuple):
@@ -110,6 +112,9 @@ class RowSource(NamedTuple):
     slot_grad     [B, F, D] dL/de, any strides of samples and fields (0 included), inner stride one element; None: 0
     winners       [M, D] int64 entry that won each dim under max pooling (-1: empty slot): other entries get 0 there.
                   None: no max pooling
+    first_grad    [B] dL/d(first order); then the rows have D + 1 columns, the last one is the first-order weight w, and
+                  dw_i = c_i * first_grad_b: D + 1 columns in table, states, row gradients and winners, D in the others.
+                  None: the rows have D columns
     """
 
     fields: int
@@ -184,8 +189,8 @@ class Kernels(Protocol):
         ...
 
     def value_gradient(self, table: Array, entries: Entries, source: RowSource) -> Array:
-        """dL/dx_i = p_i * <pair_grad_b (S_b - e_s) + slot_grad_s, v_i>, [N], with p_i = c_i / x_i (1, 1/n, 1/sqrt n);
-        under max pooling only the dims that entry i won count."""
+        """dL/dx_i = p_i * <pair_grad_b (S_b - e_s) + slot_grad_s, v_i>, [N], with p_i = c_i / x_i (1, 1/n, 1/sqrt n),
+        plus p_i * first_grad_b * w_i where the source has it; under max pooling only the columns won by i count."""
         ...
 
     # ---- interaction of given field vectors ---------------------------------------------------------------------
@@ -241,7 +246,7 @@ class Kernels(Protocol):
         self, table: Array, accumulator: Array, plan: RowPlan, source: RowSource,
         *, lr: float, eps: float = 1e-10, l2: float = 0.0, grad_scale: float = 1.0,
     ) -> None:  # fmt: skip
-        """accumulator [V], one number a row: a += mean_d(g_d^2);  w -= lr g / (sqrt(a) + eps)."""
+        """accumulator [V], one number a row: a += mean(g^2) over the row;  w -= lr g / (sqrt(a) + eps)."""
         ...
 
     def update_rows_adam_(

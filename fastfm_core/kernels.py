@@ -24,7 +24,8 @@ from fastfm_core.contract import KERNELS, POOLINGS, Entries, Kernels, RowPlan, R
 from fastfm_core.errors import InputError
 
 # Shapes by the contract's letters; equal letters of one call must be equal numbers. "*" is any shape. Every kernel has
-# its line; entries, a plan and a source are checked wherever they are given.
+# its line; entries, a plan and a source are checked wherever they are given. With a source's first_grad, tables, states
+# and winners have E = D + 1 columns.
 _SHAPES: dict[str, dict[str, str]] = {
     "embedding_gather": {"table": "VD", "ids": "*"},
     "embedding_bag": {"table": "VD"},
@@ -55,9 +56,10 @@ _SHAPES: dict[str, dict[str, str]] = {
 }
 _SOURCE_SHAPES = {
     "entry_slots": "N", "coefficients": "N", "pair_grad": "B", "sums": "BD", "slot_values": "MD", "slot_grad": "BFD",
-    "winners": "MD",
+    "winners": "MD", "first_grad": "B",
 }  # fmt: skip
 _ANY_OUTER_STRIDE = {"table", "accumulator", "moment1", "moment2", "slot_grad", "linear", "left", "right"}
+_WITH_FIRST_ORDER = {"table", "accumulator", "moment1", "moment2", "winners"}
 _INTEGERS = {"ids", "entry_slots", "winners"}
 
 
@@ -99,6 +101,8 @@ def _check(name: str, arguments: dict[str, Any]) -> None:
             raise InputError(f"source.fields must be at least 1, got {source.fields}")
         sizes |= {"F": source.fields}
         shapes |= {key: (letters, getattr(source, key)) for key, letters in _SOURCE_SHAPES.items()}
+        if source.first_grad is not None:
+            _widen(shapes, sizes)
     if plan is not None:
         sizes |= {"N": len(plan.order)}
     for key, (letters, array) in shapes.items():
@@ -118,6 +122,18 @@ def _check(name: str, arguments: dict[str, Any]) -> None:
             check_ids(ids, rows, label)
 
 
+def _widen(shapes: dict[str, tuple[str, Any]], sizes: dict[str, int]) -> None:
+    """In place: the shapes and sizes of a call whose source has first_grad."""
+    for key in _WITH_FIRST_ORDER & shapes.keys():
+        letters, array = shapes[key]
+        shapes[key] = letters.replace("D", "E"), array
+    table = shapes["table"][1]
+    if isinstance(table, np.ndarray) and table.ndim == 2:
+        if table.shape[1] == 0:
+            raise InputError("with source.first_grad the last column of table is the first-order weight; it has none")
+        sizes["D"] = table.shape[1] - 1
+
+
 def _check_array(name: str, letters: str, array: Any, sizes: dict[str, int], dtypes: dict[Any, str]) -> None:
     if not isinstance(array, np.ndarray):
         raise InputError(f"{name} must be an array, got {type(array).__name__}")
@@ -130,12 +146,12 @@ def _check_array(name: str, letters: str, array: Any, sizes: dict[str, int], dty
         raise InputError(f"{name} must be float32 or float64, got {array.dtype}")
     if letters != "*":
         if array.ndim != len(letters):
-            raise InputError(f"{name} must have shape [{', '.join(letters)}], got {array.shape}")
+            shape = ", ".join(letters).replace("E", "D + 1")
+            raise InputError(f"{name} must have shape [{shape}], got {array.shape}")
         for letter, size in zip(letters, array.shape, strict=True):
-            if sizes.setdefault(letter, size) != size:
-                raise InputError(
-                    f"{name} has {letter} = {size}, but {letter} is {sizes[letter]} elsewhere in this call"
-                )
+            if (expected := sizes.setdefault(letter, size)) != size:
+                letter = "D + 1" if letter == "E" else letter
+                raise InputError(f"{name} has {letter} = {size}, but {letter} is {expected} elsewhere in this call")
     if name not in _ANY_OUTER_STRIDE and not array.flags.c_contiguous:
         raise InputError(f"{name} must be C-contiguous; pass np.ascontiguousarray({name})")
     if name in _ANY_OUTER_STRIDE and len(letters) > 1 and array.size and not _inner_contiguous(name, array):

@@ -27,7 +27,7 @@ from fastfm_core.files import remove_matching, write_json, write_json_lines
 
 RECORD, HISTORY = "run.json", "history.jsonl"
 PARTS = (*(f".{name}.*.part" for name in (RECORD, HISTORY, "step-*")), *checkpoint.PARTS)
-FORMAT, FORMAT_NUMBER = "fastfm-core run", 1
+FORMAT, FORMAT_NUMBER = "fastfm-core run", 2
 
 
 class Run:
@@ -60,7 +60,9 @@ class Run:
         if not path.is_file():
             raise InputError(f"{folder}: holds no training to resume, {RECORD} is missing; start one without --resume")
         record = checkpoint.read_json(path)
-        if (record.get("format"), record.get("format_number")) != (FORMAT, FORMAT_NUMBER):
+        # a finished run of format 1 names no arrays, and nothing else of a record has changed since
+        readable = (FORMAT_NUMBER, 1) if record.get("finished") else (FORMAT_NUMBER,)
+        if record.get("format") != FORMAT or record.get("format_number") not in readable:
             raise InputError(f"{path}: not written by this version of fastfm-core; start anew with --overwrite")
         return cls(folder, record)
 

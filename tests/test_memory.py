@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastfm_core.backends.memory import Workspace, aligned_zeros
+from fastfm_core.backends.memory import LINE, Workspace, aligned_like, aligned_rows, aligned_zeros
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
@@ -33,6 +33,24 @@ def test_every_row_starts_on_a_line(dtype: Any, width: int) -> None:
     assert rows.shape == (9, width)
     assert rows.strides[0] % 64 == 0 and rows.ctypes.data % 64 == 0
     assert rows.strides[1] == np.dtype(dtype).itemsize
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [0, 1, 2, 3, 5, 8, 9, 15, 16, 17, 33])
+def test_short_rows_straddle_no_line_and_long_ones_stand_side_by_side(width: int, dtype: Any) -> None:
+    rows = aligned_rows(40, width, dtype, line=3)
+    state = aligned_like(rows, line=5)
+    size = width * rows.itemsize
+    for array, line in ((rows, 3), (state, 5)):
+        assert array.shape == (40, width) and array.dtype == dtype and not array.any()
+        if width:
+            assert array.ctypes.data % 4096 == line * LINE
+            assert array.strides == rows.strides and array.strides[1] == array.itemsize
+    if size > LINE:
+        assert rows.flags.c_contiguous
+    elif width:
+        starts = rows.strides[0] * np.arange(40)
+        assert (starts // LINE == (starts + size - 1) // LINE).all()
 
 
 def test_a_dropped_buffer_is_handed_out_again() -> None:

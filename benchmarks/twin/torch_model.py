@@ -71,7 +71,8 @@ class TorchDeepFM(TorchFM):
 
 def from_state(state: dict[str, np.ndarray], fields: int, dropout: float = 0.0) -> TorchFM:
     """The twin of fastfm_core's FM or DeepFM (without batch norm), weights copied from its ``state_dict()``."""
-    rows, dim = state["embedding.table"].shape
+    table, first = state["embedding.table"][:, :-1], state["embedding.table"][:, -1:]
+    rows, dim = table.shape
     layers = [name.rpartition(".")[0] for name in state if name.startswith("mlp.layers.") and name.endswith(".weight")]
     linears = [*layers, "mlp.head"] if layers else []
     if linears:
@@ -82,7 +83,7 @@ def from_state(state: dict[str, np.ndarray], fields: int, dropout: float = 0.0) 
     else:
         twin, modules = TorchFM(rows, fields, dim), []
     targets = [twin.table.weight, twin.linear.weight, twin.bias]
-    values = [state["embedding.table"], state["embedding.linear"][:, None], state["bias"]]
+    values = [table, first, state["bias"]]
     for module, linear in zip(modules, linears, strict=True):
         targets += [module.weight, module.bias]
         values += [state[f"{linear}.weight"].T, state[f"{linear}.bias"]]

@@ -10,11 +10,11 @@ rare training value feeds it. Which ones depends on (seed, epoch, batch) alone: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from fastfm_core.contract import Batch, Entries
+from fastfm_core.contract import Batch, Entries, RowPlan
 from fastfm_core.data.encoded import Encoded
 from fastfm_core.errors import InputError
 from fastfm_core.random import generator
@@ -30,6 +30,8 @@ class Batches:
     rows             [k] sample numbers, None: all
     shuffle          a new order every epoch; False: as given
     drop_to_unknown  [F] bool, fields whose ids are dropped with probability ``unknown_rate``; None: no field
+    plan             (ids [N], rows of the arena) -> their row plan, which each batch then carries: a backend's
+                     ``plan_rows``, for training; None: batches carry none
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Batches:
         shuffle: bool = True,
         unknown_rate: float = 0.01,
         drop_to_unknown: np.ndarray | None = None,
+        plan: Callable[[np.ndarray, int], RowPlan] | None = None,
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}, it must be at least 1")
@@ -52,6 +55,7 @@ class Batches:
         self.seed = seed
         self.shuffle = shuffle
         self.unknown_rate = unknown_rate
+        self.plan = plan
         dropped = np.zeros(encoded.fields, bool) if drop_to_unknown is None else np.asarray(drop_to_unknown, bool)
         self._targets = np.where(dropped, encoded.unknown_rows, -1)
         self._drops = unknown_rate > 0 and bool((self._targets >= 0).any())
@@ -73,6 +77,8 @@ class Batches:
             batch = self.encoded.take(rows)
             if self._drops:
                 self._drop_ids_(batch.entries, epoch, number)
+            if self.plan is not None:  # of the ids as they are looked up, so after some were dropped
+                batch = batch._replace(plan=self.plan(batch.entries.ids, self.encoded.rows))
             yield batch
 
     def _cut(self, windows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

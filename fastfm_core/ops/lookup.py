@@ -2,6 +2,7 @@
 
 Their gradients by tables are lazy ``RowGradient``s; their gradients by entry values x_i are arrays. A row plan may be
 given where it was made ahead; else it is made when the backward pass needs it, once for the table and its first order.
+With ``lane`` the first order is the table's last column, and both have one gradient.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.autograd import Context, Function, RowGradient, Tensor
-from fastfm_core.contract import Entries, RowPlan, RowSource
+from fastfm_core.contract import EmbeddingFM, Entries, RowPlan, RowSource
+from fastfm_core.errors import InputError
 
 
 def embedding(table: Tensor, ids: np.ndarray) -> Tensor:
@@ -33,9 +35,18 @@ def embedding_fm(
     values: Tensor | None = None,
     deep: bool = False,
     plan: RowPlan | None = None,
+    lane: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """table [V, D], linear [V] or None -> (first order [B], pairs [B], deep input [B, F*D + I] or None)."""
-    return _EmbeddingFM.apply(table, linear, values, entries=entries, dense=dense, deep=deep, plan=plan)
+    """table [V, D], linear [V] or None -> (first order [B], pairs [B], deep input [B, F*D + I] or None).
+
+    plan  of entries.ids; InputError when it is of another number of ids
+    lane  the first order is the last column of table [V, D + 1], and linear is None
+    """
+    if lane and linear is not None:
+        raise InputError("with lane=True the first order is the table's last column; give linear=None")
+    if plan is not None and len(plan.order) != len(entries.ids):
+        raise InputError(f"the row plan is of {len(plan.order)} ids, the entries have {len(entries.ids)}; make it anew")
+    return _EmbeddingFM.apply(table, linear, values, entries=entries, dense=dense, deep=deep, plan=plan, lane=lane)
 
 
 class _Embedding(Function):
@@ -76,13 +87,15 @@ class _EmbeddingFM(Function):
     @staticmethod
     def forward(
         context: Context, table: np.ndarray, linear: np.ndarray | None, values: np.ndarray | None,
-        *, entries: Entries, dense: np.ndarray | None, deep: bool, plan: RowPlan | None,
+        *, entries: Entries, dense: np.ndarray | None, deep: bool, plan: RowPlan | None, lane: bool,
     ) -> tuple[Any, ...]:  # fmt: skip
         entries = entries if values is None else entries._replace(values=values)
         pooled = entries.offsets is not None and entries.pooling != "none"
+        if lane:
+            table, linear = table[:, :-1], table[:, -1]
         # Pooled slots are needed by the backward pass, and the deep input holds them.
         out = context.backend.embedding_fm(table, linear, entries, dense if deep else None, deep=deep or pooled)
-        context.saved = entries, plan, out, pooled
+        context.saved = entries, plan, out, pooled, lane
         return out.first, out.pair, out.deep if deep else None
 
     @staticmethod
@@ -91,17 +104,15 @@ class _EmbeddingFM(Function):
     ) -> tuple[Any, ...]:
         table, linear, _ = context.inputs
         kernels: Any = context.backend
-        entries, plan, out, pooled = context.saved
-        samples, fields, dim = entries.samples, entries.fields, table.data.shape[1]
+        entries, plan, out, pooled, lane = context.saved
         plain = _source(kernels, entries, table.data.dtype)
-        source, first = plain._replace(winners=out.winners), plain._replace(winners=out.linear_winners)
-        if pair_grad is not None:
-            slots = np.ascontiguousarray(out.deep[:, : fields * dim]).reshape(entries.slots, dim) if pooled else None
-            source = source._replace(pair_grad=pair_grad, sums=out.sums, slot_values=slots)
-        if deep_grad is not None:
-            source = source._replace(slot_grad=deep_grad[:, : fields * dim].reshape(samples, fields, dim))
-        if first_grad is not None:
-            first = first._replace(slot_grad=np.broadcast_to(first_grad[:, None, None], (samples, fields, 1)))
+        source = _pairs_and_deep(plain, entries, out, pooled, pair_grad, deep_grad)
+        first = plain._replace(winners=out.linear_winners)
+        if lane:
+            source = _with_first_order(source, out, first_grad)
+        elif first_grad is not None:
+            slots = (entries.samples, entries.fields, 1)
+            first = first._replace(slot_grad=np.broadcast_to(first_grad[:, None, None], slots))
         by_table = by_linear = by_values = None
         if context.needs[0] or context.needs[1]:
             plan = plan or kernels.plan_rows(entries.ids, len(table.data))
@@ -117,3 +128,28 @@ class _EmbeddingFM(Function):
 def _source(kernels: Any, entries: Entries, dtype: Any) -> RowSource:
     """The part of a row source that depends on the entries alone."""
     return RowSource(entries.fields, kernels.entry_slots(entries), kernels.pooling_coefficients(entries, dtype))
+
+
+def _pairs_and_deep(
+    source: RowSource, entries: Entries, out: EmbeddingFM, pooled: bool, pair_grad: Any, deep_grad: Any
+) -> RowSource:
+    """``source`` with what pairs and deep part send back, each None where nothing arrived."""
+    samples, fields, dim = entries.samples, entries.fields, out.sums.shape[1]
+    source = source._replace(winners=out.winners)
+    if pair_grad is not None:
+        slots = None
+        if pooled:
+            assert out.deep is not None
+            slots = np.ascontiguousarray(out.deep[:, : fields * dim]).reshape(entries.slots, dim)
+        source = source._replace(pair_grad=pair_grad, sums=out.sums, slot_values=slots)
+    if deep_grad is not None:
+        source = source._replace(slot_grad=deep_grad[:, : fields * dim].reshape(samples, fields, dim))
+    return source
+
+
+def _with_first_order(source: RowSource, out: EmbeddingFM, first_grad: np.ndarray | None) -> RowSource:
+    """The source of rows that end with their first-order weight, whose gradient is 0 where nothing arrived."""
+    winners = None
+    if out.winners is not None and out.linear_winners is not None:
+        winners = np.concatenate([out.winners, out.linear_winners], axis=1)
+    return source._replace(winners=winners, first_grad=np.zeros_like(out.first) if first_grad is None else first_grad)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastfm_core.autograd import RowGradient, Tensor
-from fastfm_core.backends.memory import aligned_zeros
+from fastfm_core.backends.memory import aligned_like
 from fastfm_core.contract import RowPlan, RowSource, every_row
 from fastfm_core.errors import InputError
 
@@ -96,8 +96,7 @@ class Optimizer:
         return every_row(len(rows)), RowSource(1, slot_grad=rows[:, None, :])
 
     def _initial(self, tensor: Tensor) -> dict[str, np.ndarray]:
-        shape, dtype = as_rows(tensor.data).shape, tensor.data.dtype
-        state = {key: aligned_zeros(shape, dtype, line=n + 2) for n, key in enumerate(self.states)}
+        state = {key: aligned_like(as_rows(tensor.data), line=n + 2) for n, key in enumerate(self.states)}
         for array in state.values():
             array += self.initial_state
         return state

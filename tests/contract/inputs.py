@@ -16,7 +16,10 @@ from . import truth
 
 
 class Scenario(NamedTuple):
-    """B, F, D, V; how ids are drawn; bags of which lengths (None: one id per slot); which gradients the source has."""
+    """B, F, D, V; how ids are drawn; bags of which lengths (None: one id per slot); which gradients the source has.
+
+    lane: table and source are of rows that end with their first-order weight, [V, D + 1]; for the row kernels alone.
+    """
 
     name: str
     samples: int = 13
@@ -28,7 +31,8 @@ class Scenario(NamedTuple):
     bags: Literal["mixed", "empty", "long"] | None = None
     values: bool = False
     row_views: bool = False
-    source: Literal["pair", "deep", "both", "first"] = "both"
+    source: Literal["pair", "deep", "both", "first", "none"] = "both"
+    lane: bool = False
 
 
 class SparseInputs(NamedTuple):
@@ -49,7 +53,9 @@ def sparse_inputs(scenario: Scenario, seed: int, dtype: Any, ids_dtype: Any) -> 
     table, linear = full[:, : scenario.dim], full[:, scenario.dim]
     if scenario.source == "first":
         table = full[:, scenario.dim : scenario.dim + 1]
-    elif not scenario.row_views:
+    if scenario.lane:
+        table = full[:, : scenario.dim + 1]
+    if scenario.source != "first" and not scenario.row_views:
         table, linear = table.copy(), linear.copy()
     entries = draw_entries(scenario, random, dtype, ids_dtype)
     dense = random.normal(size=(scenario.samples, 3)).astype(dtype)
@@ -87,21 +93,23 @@ def plan_of(ids: Array) -> RowPlan:
 
 def draw_source(scenario: Scenario, random: np.random.Generator, table: Array, entries: Entries) -> RowSource:
     """Random upstream gradients, and what the forward pass saves for them."""
-    dtype, dim = table.dtype, table.shape[1]
+    dtype, dim = table.dtype, table.shape[1] - scenario.lane
     samples, fields = scenario.samples, scenario.fields
     pair_grad = random.normal(size=samples).astype(dtype)
     source = RowSource(fields, truth.slots_of(entries), truth.given_coefficients(entries, dtype))
     pooled, winners = truth.pooled(truth.wide(table), truth.wide(entries))[::2]
     if entries.pooling == "max":
         source = source._replace(winners=winners)
+    if scenario.lane:
+        source, pooled = source._replace(first_grad=random.normal(size=samples).astype(dtype)), pooled[:, :dim]
     if scenario.source == "first":
         return source._replace(slot_grad=np.broadcast_to(pair_grad[:, None, None], (samples, fields, dim)))
-    if scenario.source != "deep":
+    if scenario.source in ("pair", "both"):
         sums = pooled.reshape(samples, fields, dim).sum(axis=1).astype(dtype)
         source = source._replace(pair_grad=pair_grad, sums=sums)
         if entries.offsets is not None and entries.pooling != "none":
             source = source._replace(slot_values=pooled.astype(dtype))
-    if scenario.source != "pair":
+    if scenario.source in ("deep", "both"):
         deep_grad = random.normal(size=(samples, fields * dim + 3)).astype(dtype)
         source = source._replace(slot_grad=deep_grad[:, : fields * dim].reshape(samples, fields, dim))
     return source
@@ -171,3 +179,24 @@ def _bag_scenarios(pooling: Pooling) -> list[Scenario]:
 
 BAGS = [s for pooling in ("sum", "mean", "sqrtn", "max", "none") for s in _bag_scenarios(pooling)]
 SCENARIOS = SINGLE_IDS + BAGS
+LANES = [
+    *(Scenario(f"lane_dim_{d}", dim=d, values=d % 2 == 1, row_views=d > 15) for d in (0, 1, 7, 15, 16, 33)),
+    *(
+        Scenario(f"lane_{source}_{pooling}_{bags}", dim=dim, pooling=pooling, bags=bags, source=source, values=dim == 7)
+        for pooling in ("sum", "mean", "sqrtn", "max")
+        for source, bags, dim in (
+            ("both", "mixed", 16), ("both", None, 7), ("pair", "mixed", 7), ("deep", "mixed", 33),
+            ("none", "mixed", 15), ("none", "mixed", 0), ("both", "mixed", 0), ("both", "empty", 1),
+        )
+    ),
+    *(
+        Scenario(f"lane_{source}_none_{dim}", fields=1, dim=dim, pooling="none", bags="mixed", source=source)
+        for source, dim in (("pair", 15), ("pair", 0), ("none", 16))
+    ),
+    Scenario("lane_none", source="none", dim=15, values=True),
+    Scenario("lane_no_samples", samples=0, dim=15),
+    Scenario("lane_one_id", samples=64, ids="one", dim=16, values=True, row_views=True),
+    Scenario("lane_duplicates", samples=40, rows=3, dim=15, row_views=True),
+    Scenario("lane_ends", ids="ends", dim=7, bags="long", pooling="max", values=True, row_views=True),
+]  # fmt: skip
+LANES = [scenario._replace(lane=True) for scenario in LANES]

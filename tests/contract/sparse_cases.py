@@ -1,4 +1,4 @@
-"""Cases of the lookup and row kernels: every one of them on every scenario of ``inputs``."""
+"""Cases of the lookup kernels on SCENARIOS of ``inputs``, and of the row kernels on LANES too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import truth, truth_dense
-from .inputs import SCENARIOS, Scenario, plan_of, sparse_inputs
+from .inputs import LANES, SCENARIOS, Scenario, plan_of, sparse_inputs
 from .op_case import Build, OpCase, Truth, one
 from .truth import Expected
 
@@ -83,8 +83,8 @@ def _update_truth(rule: str) -> Truth:
     )
 
 
-def sparse_cases(s: Scenario) -> list[OpCase]:
-    """Every lookup and row kernel on one scenario."""
+def lookup_cases(s: Scenario) -> list[OpCase]:
+    """Every lookup kernel on one scenario."""
     cases = [
         OpCase("embedding_fm", "embedding_fm", _fm_build(s, False), truth.embedding_fm, FM_OUTPUTS),
         OpCase("entry_slots", "entry_slots", _sparse_build(s, "entries"), lambda entries: one(truth.slots_of(entries))),
@@ -95,17 +95,28 @@ def sparse_cases(s: Scenario) -> list[OpCase]:
             _coefficients_truth,
         ),
         OpCase(
-            "value_gradient",
-            "value_gradient",
-            _sparse_build(s, "table", "entries", "source"),
-            lambda **inputs: one(truth.value_gradient(**inputs)),
-        ),
-        OpCase(
             "plan_rows",
             "plan_rows",
             lambda *key: {"ids": sparse_inputs(s, *key).entries.ids, "table_rows": s.rows},
             lambda ids, table_rows: _plan_truth(*plan_of(ids)),
             ("rows", "segments", "order"),
+        ),
+    ]
+    if s.pooling != "none":
+        bag = _sparse_build(s, "table", "entries")
+        cases.append(OpCase("embedding_bag", "embedding_bag", bag, _bag_truth, ("pooled", "winners")))
+        cases.append(OpCase("embedding_fm_deep", "embedding_fm", _fm_build(s, True), truth.embedding_fm, FM_OUTPUTS))
+    return [case._replace(name=f"{case.name}-{s.name}") for case in cases]
+
+
+def row_cases(s: Scenario) -> list[OpCase]:
+    """Every kernel that takes a row source on one scenario."""
+    cases = [
+        OpCase(
+            "value_gradient",
+            "value_gradient",
+            _sparse_build(s, "table", "entries", "source"),
+            lambda **inputs: one(truth.value_gradient(**inputs)),
         ),
         OpCase(
             "materialize_rows",
@@ -118,11 +129,13 @@ def sparse_cases(s: Scenario) -> list[OpCase]:
     for rule, state in STATE.items():
         kernel, outputs = f"update_rows_{rule}_", ("table", *state)
         cases.append(OpCase(kernel, kernel, _update_build(s, rule), _update_truth(rule), outputs, in_place=True))
-    if s.pooling != "none":
-        bag = _sparse_build(s, "table", "entries")
-        cases.append(OpCase("embedding_bag", "embedding_bag", bag, _bag_truth, ("pooled", "winners")))
-        cases.append(OpCase("embedding_fm_deep", "embedding_fm", _fm_build(s, True), truth.embedding_fm, FM_OUTPUTS))
     return [case._replace(name=f"{case.name}-{s.name}") for case in cases]
 
 
+def sparse_cases(s: Scenario) -> list[OpCase]:
+    """Every lookup and row kernel on one scenario."""
+    return lookup_cases(s) + row_cases(s)
+
+
 SPARSE_CASES = [case for scenario in SCENARIOS for case in sparse_cases(scenario)]
+SPARSE_CASES += [case for scenario in LANES for case in row_cases(scenario)]

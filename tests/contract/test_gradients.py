@@ -54,33 +54,38 @@ def test_lookup_and_fm(backend: ModuleType, pooling: Any, bags: Any) -> None:
         e, w = truth.pooled(table, given)[0], truth.pooled(linear[:, None], given)[0]
         return pairs + (g.reshape(e.shape) * e).sum() + (k[:, None] * w.reshape(4, fields)).sum()
 
-    pair_source, first_source = sources(backend, table, linear, entries, h, k, g)
+    pair_source, first_source, both = sources(backend, table, linear, entries, h, k, g)
     plan = plan_of(entries.ids)
     at = wide(table), wide(linear), wide(entries.values)
     by_table = differences(lambda x: loss(x, at[1], at[2]), table)
     assert_close(backend.materialize_rows(table, plan, pair_source), by_table[plan.rows])
     by_linear = differences(lambda x: loss(at[0], x, at[2]), linear)
     assert_close(backend.materialize_rows(linear[:, None], plan, first_source)[:, 0], by_linear[plan.rows])
+    rows = np.column_stack([table, linear])
+    by_row = np.column_stack([by_table, by_linear])
+    assert_close(backend.materialize_rows(rows, plan, both), by_row[plan.rows])
     by_values = backend.value_gradient(table, entries, pair_source)
     by_values = by_values + backend.value_gradient(linear[:, None], entries, first_source)
     assert entries.values is not None
-    assert_close(by_values, differences(lambda x: loss(at[0], at[1], x), entries.values))
+    expected = differences(lambda x: loss(at[0], at[1], x), entries.values)
+    assert_close(by_values, expected)
+    assert_close(backend.value_gradient(rows, entries, both), expected)
 
 
 def sources(
     backend: ModuleType, table: Array, linear: Array, entries: Entries, h: Array, k: Array, g: Array
-) -> tuple[RowSource, RowSource]:
-    """The row sources of table and first order, as a training step makes them from the backend's forward pass."""
+) -> tuple[RowSource, RowSource, RowSource]:
+    """The row sources of table, of first order, and of rows that hold both, made from the backend's forward pass."""
     out = backend.embedding_fm(table, linear, entries, None, deep=False)
     common = RowSource(entries.fields, backend.entry_slots(entries), backend.pooling_coefficients(entries, table.dtype))
     pooled = None
     if entries.offsets is not None and entries.pooling != "none":
         pooled = backend.embedding_bag(table, entries)[0]
     first_grad = np.broadcast_to(k[:, None, None], (len(k), entries.fields, 1))
-    return (
-        common._replace(pair_grad=h, sums=out.sums, slot_values=pooled, slot_grad=g, winners=out.winners),
-        common._replace(slot_grad=first_grad, winners=out.linear_winners),
-    )
+    winners = None if out.winners is None else np.hstack([out.winners, out.linear_winners])
+    by_table = common._replace(pair_grad=h, sums=out.sums, slot_values=pooled, slot_grad=g, winners=out.winners)
+    by_linear = common._replace(slot_grad=first_grad, winners=out.linear_winners)
+    return by_table, by_linear, by_table._replace(winners=winners, first_grad=k)
 
 
 def test_interactions(backend: ModuleType) -> None:

@@ -130,8 +130,9 @@ def embedding_fm(
 
 
 def slot_gradients(table: Array, ids: Array, source: RowSource) -> tuple[Array, Array]:
-    """pair_grad_b (S_b - e_s) + slot_grad_s as each entry sees it, [N, D], and its magnitude."""
-    own = table[ids] if source.coefficients is None else source.coefficients[:, None] * table[ids]
+    """pair_grad_b (S_b - e_s) + slot_grad_s as each entry sees it, [N, D], and its magnitude; then first_grad_b."""
+    vectors = table[ids] if source.first_grad is None else table[ids][:, :-1]
+    own = vectors if source.coefficients is None else source.coefficients[:, None] * vectors
     value, magnitude = zeros(own.shape)
     slots = np.arange(len(ids)) if source.entry_slots is None else source.entry_slots
     sample, field = slots // source.fields, slots % source.fields
@@ -144,6 +145,9 @@ def slot_gradients(table: Array, ids: Array, source: RowSource) -> tuple[Array, 
             value + source.slot_grad[sample, field],
             magnitude + np.abs(source.slot_grad[sample, field]),
         )
+    if source.first_grad is not None:
+        first = source.first_grad[sample, None]
+        value, magnitude = np.hstack([value, first]), np.hstack([magnitude, np.abs(first)])
     if source.winners is not None:
         won = source.winners[slots] == np.arange(len(ids))[:, None]
         value, magnitude = value * won, magnitude * won

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastfm_core.contract import Batch
+from fastfm_core.backends import reference
+from fastfm_core.contract import Batch, RowPlan
 from fastfm_core.data import Batches, Encoded
 from fastfm_core.data import batches as batches_module
 from fastfm_core.errors import InputError
@@ -188,3 +191,24 @@ def test_labels_are_those_of_the_rows() -> None:
     assert Batches(encoded_rows(9), np.array([4, 2])).labels.tolist() == [4, 2]
     with pytest.raises(InputError, match="no labels"):
         _ = Batches(ragged_rows(2)).labels
+
+
+@pytest.mark.parametrize("make", [encoded_rows, ragged_rows])
+def test_a_batch_carries_the_plan_of_its_ids_as_they_are_looked_up(make: Callable[[int], Encoded]) -> None:
+    """Ids are dropped first, and the arena's rows are handed on; without a planner there is no plan."""
+    encoded, asked = make(40), []
+
+    def plan(ids: np.ndarray, rows: int) -> RowPlan:
+        asked.append(rows)
+        return reference.plan_rows(ids, rows)
+
+    options: dict[str, Any] = {"batch_size": 7, "unknown_rate": 0.5, "drop_to_unknown": np.ones(encoded.fields, bool)}
+    planned, plain = (list(Batches(encoded, plan=planner, **options).epoch(1)) for planner in (plan, None))
+    assert asked == [encoded.rows] * len(planned)
+    for with_plan, without in zip(planned, plain, strict=True):
+        assert without.plan is None and with_plan.plan is not None
+        np.testing.assert_array_equal(with_plan.entries.ids, without.entries.ids)
+        expected = reference.plan_rows(without.entries.ids, encoded.rows)
+        for one, other in zip(with_plan.plan, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert (ids_of(planned) < encoded.fields).mean() > 0.3  # the unknown rows come first

@@ -75,7 +75,7 @@ def test_parameters_reach_the_model() -> None:
     X, y = data("DeepFMClassifier")
     model = make("DeepFMClassifier", hidden=[7, 5], dim=3, optimizer="adagrad", backend="reference", epochs=1).fit(X, y)
     assert model.model_.config.hidden == (7, 5) and model.hidden == [7, 5]
-    assert model.model_.model.embedding.table.data.shape[1] == 3
+    assert model.model_.model.embedding.table.data.shape[1] == 3 + 1
     assert model.model_.model.backend is backends.get("reference")
     assert type(model._optimizer).__name__ == "Adagrad"
 

@@ -42,7 +42,7 @@ def test_a_copy_predicts_and_goes_on_with_the_same_bits(name: str, way: str) -> 
         each.partial_fit(X, y)
     np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
     assert other.model_.model.backend is model.model_.model.backend
-    assert other.model_.model.embedding.linear.data.ctypes.data % 64 == 0
+    assert other.model_.model.embedding.table.data.ctypes.data % 64 == 0
 
 
 @pytest.mark.parametrize("name", KINDS)

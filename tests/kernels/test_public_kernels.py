@@ -62,6 +62,12 @@ def test_ids_outside_the_table_are_named(backend: str, bad: int, position: int, 
         (lambda: ff.kernels.embedding_bag(TABLE, Entries(IDS, 1, np.array([0, 4]), pooling="none")), "none"),
         (lambda: ff.kernels.embedding_fm(TABLE, np.ones(3, np.float32), Entries(IDS, 2), None, deep=False), "V = 3"),
         (lambda: ff.kernels.fm_interaction_backward(np.ones(2), np.ones((3, 2, 4))), "B is 2 elsewhere"),
+        (lambda: lane(sums=np.ones((2, 3), np.float32)), "sums has D = 3, but D is 2 elsewhere"),
+        (lambda: lane(winners=np.zeros((4, 2), np.int64)), r"winners has D \+ 1 = 2, but D \+ 1 is 3 elsewhere"),
+        (lambda: lane(winners=np.zeros(4, np.int64)), r"winners must have shape \[M, D \+ 1\]"),
+        (lambda: lane(first_grad=np.ones(3, np.float32)), "first_grad has B = 3"),
+        (lambda: lane(first_grad=np.ones(2)), "one dtype"),
+        (lambda: lane(table=TABLE[:, :0]), "the last column of table is the first-order weight; it has none"),
         (lambda: ff.kernels.matmul(np.ones((2, 3)), np.ones((2, 3))), "right has K = 2"),
     ],
 )
@@ -69,6 +75,21 @@ def test_what_does_not_fit_is_refused_in_one_line(call: Any, words: str) -> None
     with pytest.raises(InputError, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def lane(table: np.ndarray = TABLE, backend: str = "auto", **changes: Any) -> np.ndarray:
+    """The row gradients of a source of two samples and two fields whose rows end with their first-order weight."""
+    source: dict[str, Any] = {"pair_grad": np.ones(2, np.float32), "sums": np.ones((2, 2), np.float32)}
+    source |= {"first_grad": np.array([1, 2], np.float32)} | changes
+    plan = ff.kernels.plan_rows(IDS, 4)
+    return ff.kernels.materialize_rows(table, plan, RowSource(2, **source), backend=backend)
+
+
+@EVERY
+def test_the_first_order_may_be_the_last_column(backend: str) -> None:
+    gradient = lane(backend=backend)
+    np.testing.assert_array_equal(gradient, [[1, 0, 1], [-2, -3, 2], [-16, -18, 3]])
+    np.testing.assert_array_equal(lane(TABLE[:, 2:], backend, pair_grad=None, sums=None), [[1], [2], [3]])
 
 
 @EVERY

@@ -36,14 +36,14 @@ def fields_of(batch: Batch, uses: Uses | None, part: str) -> list[int]:
 
 def lr(state: dict[str, np.ndarray], batch: Batch, uses: Uses | None = None) -> np.ndarray:
     """bias + sum of the slots' first-order weights, [B]."""
-    weights = slots(batch.entries, state["embedding.linear"][:, None])
+    weights = slots(batch.entries, state["embedding.table"][:, -1:])
     return state["bias"] + weights[:, fields_of(batch, uses, "first")].sum(axis=(1, 2))
 
 
 def fm(state: dict[str, np.ndarray], batch: Batch, uses: Uses | None = None) -> np.ndarray:
     """lr + sum over all pairs of slots of <e_s, e_t>, [B]."""
     logits = lr(state, batch, uses)
-    for b, e in enumerate(slots(batch.entries, state["embedding.table"])):
+    for b, e in enumerate(slots(batch.entries, state["embedding.table"][:, :-1])):
         logits[b] += sum(float(np.dot(e[s], e[t])) for s, t in combinations(fields_of(batch, uses, "pairs"), 2))
     return logits
 
@@ -53,7 +53,7 @@ def deepfm(
 ) -> np.ndarray:
     """fm + MLP of the slots side by side and the raw numbers, in evaluation mode, [B]."""
     logits = fm(state, batch, uses)
-    for b, e in enumerate(slots(batch.entries, state["embedding.table"])):
+    for b, e in enumerate(slots(batch.entries, state["embedding.table"][:, :-1])):
         x = [v for f in fields_of(batch, uses, "deep") for v in e[f]]
         x += [] if batch.dense is None else list(batch.dense[b])
         for n in range(layers):

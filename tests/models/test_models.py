@@ -78,9 +78,9 @@ def test_fm_with_pooling_none_pairs_all_entries(backend: Backend) -> None:
     state, expected = model.state_dict(), []
     for b in range(batch.entries.samples):
         places = range(offsets[b], offsets[b + 1])
-        terms = [x[i] * state["embedding.table"][ids[i]] for i in places]
+        terms = [x[i] * state["embedding.table"][ids[i], :-1] for i in places]
         pairs = sum(terms[s] @ terms[t] for s in range(len(terms)) for t in range(s))
-        expected.append(state["bias"][0] + sum(x[i] * state["embedding.linear"][ids[i]] for i in places) + pairs)
+        expected.append(state["bias"][0] + sum(x[i] * state["embedding.table"][ids[i], -1] for i in places) + pairs)
     np.testing.assert_allclose(model.predict(batch), expected, rtol=1e-10, atol=1e-12)
 
 
@@ -153,7 +153,7 @@ def test_starting_point(backend: Backend) -> None:
     for name in ("lr", "fm", "deepfm"):
         model, again, other = (build(name, backend, seed=seed, zero_rows=zero) for seed in (1, 1, 2))
         state = model.state_dict()
-        assert state["bias"].tolist() == [0.25] and not state["embedding.linear"].any()
+        assert state["bias"].tolist() == [0.25] and not state["embedding.table"][:, -1].any()
         for path, array in again.state_dict().items():
             np.testing.assert_array_equal(array, state[path])
         if name != "lr":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from fastfm_core import ops
 from fastfm_core.autograd import Tensor
 from fastfm_core.backends import Backend
 from fastfm_core.errors import InputError
-from fastfm_core.nn import MLP, BatchNorm, Dropout, FieldEmbedding, Linear, Module
+from fastfm_core.nn import MLP, BatchNorm, Dropout, FieldEmbedding, Linear, Module, Uses
+from fastfm_core.nn.field_embedding import PIECE
+from fastfm_core.nn.uses import entries_of_fields
 from fastfm_core.random import keep_threshold, philox
 
 
@@ -138,9 +141,10 @@ def test_an_mlps_layers_draw_apart(backend: Backend) -> None:
 
 def test_field_embedding_starts_at_normal_rows_and_no_first_order(backend: Backend) -> None:
     embedding = FieldEmbedding(4000, 16, backend, seed=1, init_std=0.05)
-    assert abs(embedding.table.data.std() / 0.05 - 1) < 0.02
-    assert abs(embedding.table.data.mean()) < 5 * 0.05 / np.sqrt(64_000)
-    assert not embedding.linear.data.any()
+    vectors, first = embedding.table.data[:, :-1], embedding.table.data[:, -1]
+    assert abs(vectors.std() / 0.05 - 1) < 0.02
+    assert abs(vectors.mean()) < 5 * 0.05 / np.sqrt(64_000)
+    assert not first.any()
     assert embedding.table.data.ctypes.data % 64 == 0
     assert bits(FieldEmbedding(40, 4, backend, seed=1)) == bits(FieldEmbedding(40, 4, backend, seed=1))
     assert bits(FieldEmbedding(40, 4, backend, seed=1)) != bits(FieldEmbedding(40, 4, backend, seed=2))
@@ -152,17 +156,55 @@ def test_zero_rows_start_at_zero_and_change_no_other(backend: Backend) -> None:
     assert not table[[0, 7, 39]].any()
     others = np.setdiff1d(np.arange(40), [0, 7, 39])
     np.testing.assert_array_equal(table[others], plain[others])
-    assert plain[[0, 7, 39]].all()
+    assert plain[[0, 7, 39], :-1].all()
 
 
 def test_field_embedding_of_dim_zero_trains_the_first_order_alone(backend: Backend) -> None:
     embedding = FieldEmbedding(9, 0, backend, seed=1)
-    assert [path for path, _ in embedding.named_parameters()] == ["linear"]
+    assert [path for path, _ in embedding.named_parameters()] == ["table"]
     for bags in (False, True):
         first, pairs, deep = embedding(draw_batch(bags=bags, values=True))
         assert deep is None and not pairs.data.any()
         ops.add(first, pairs).backward()
-    assert embedding.linear.grad.dense().shape == (9,)
+    assert embedding.table.grad.dense().shape == (9, 1)
+
+
+@pytest.mark.parametrize("dim", [0, 4, 15])
+def test_lane_and_separate_first_order_start_with_the_same_embeddings(backend: Backend, dim: int) -> None:
+    """More rows than are drawn at a time; zero rows included."""
+    options: dict[str, Any] = {"seed": 3, "zero_rows": np.array([1, PIECE + 1])}
+    lane = FieldEmbedding(PIECE + 9, dim, backend, **options)
+    separate = FieldEmbedding(PIECE + 9, dim, backend, first_order="separate", **options)
+    np.testing.assert_array_equal(lane.table.data[:, :dim], separate.table.data)
+    assert lane.table.data.shape == (PIECE + 9, dim + 1) and separate.linear.data.shape == (PIECE + 9,)
+    assert lane.tables == ("table",) and separate.tables == ("table", "linear")
+    assert not lane.table.data[:, dim].any() and not separate.linear.data.any()
+
+
+def test_an_unknown_first_order_is_refused(backend: Backend) -> None:
+    with pytest.raises(InputError, match="first_order must be 'lane' or 'separate', got 'none'"):
+        FieldEmbedding(3, 2, backend, seed=0, first_order="none")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("first_order", ["lane", "separate"])
+def test_a_batch_with_its_plan_needs_no_other(
+    backend: Backend, first_order: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan of a batch is handed on as it is, and not to lookups of some of the fields."""
+    batch = draw_batch(bags=True)
+    plan = backend.plan_rows(batch.entries.ids, 9)
+    made: list[int] = []
+    make = backend.plan_rows
+    monkeypatch.setattr(backend, "plan_rows", lambda ids, rows: (made.append(len(ids)), make(ids, rows))[1])
+    embedding = FieldEmbedding(9, 4, backend, seed=1, first_order=first_order)
+    first, pairs, _ = embedding(batch._replace(plan=plan))
+    ops.add(first, pairs).backward()
+    assert embedding.table.grad.parts[0][0] is plan and not made
+    some = np.array([True, False, True])
+    embedding = FieldEmbedding(9, 4, backend, seed=1, first_order=first_order, uses=Uses(some, some, some))
+    first, pairs, _ = embedding(batch._replace(plan=plan))
+    ops.add(first, pairs).backward()
+    assert made == [len(entries_of_fields(batch.entries, some).ids)]
 
 
 def test_one_sample_teaches_batch_norm_nothing(backend: Backend) -> None:
@@ -178,7 +220,7 @@ def test_a_dropout_rate_out_of_bounds_is_refused(rate: float) -> None:
 
 
 def test_streams_tell_modules_of_one_seed_apart(backend: Backend) -> None:
-    tables = [FieldEmbedding(5, 4, backend, seed=3, stream=stream).table.data for stream in (0, 1)]
+    tables = [FieldEmbedding(5, 4, backend, seed=3, stream=stream).table.data[:, :4] for stream in (0, 1)]
     assert not np.isclose(*tables).any()
     heads = [MLP(4, (3,), backend, seed=3, stream=stream).head.weight.data for stream in (0, 1)]
     assert not np.isclose(*heads).any()

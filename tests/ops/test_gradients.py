@@ -172,6 +172,29 @@ def test_embedding_fm_with_a_plan_made_ahead(backend: Backend, bags: bool) -> No
     assert linear.grad.parts[0][0] is plan
 
 
+@pytest.mark.parametrize("bags", [False, True])
+@pytest.mark.parametrize("dim", DIMS)
+@pytest.mark.parametrize("pooling", [*POOLINGS, "none"])
+def test_embedding_fm_with_the_first_order_in_the_row(backend: Backend, pooling: Pooling, dim: int, bags: bool) -> None:
+    """Table [V, D + 1] and values; all outputs, then each alone; one lazy gradient."""
+    random = np.random.default_rng(14)
+    fields, deep = (1, False) if pooling == "none" else (3, True)
+    entries = draw_entries(random, fields=fields, bags=bags, pooling=pooling, values=True, dtype=np.float64)
+    table, numbers = draw_tensor(backend, random, ROWS, dim + 1), random.standard_normal((entries.samples, 2))
+    plan = backend.plan_rows(entries.ids, ROWS)
+
+    def function(table: Tensor, values: Tensor, used: tuple[int, ...] = (0, 1, 2)) -> Any:
+        given: dict[str, Any] = {"values": values, "deep": deep, "plan": plan}
+        outputs = ops.embedding_fm(table, None, entries, numbers if deep else None, lane=True, **given)
+        return tuple(outputs[position] for position in used if outputs[position] is not None)
+
+    gradcheck(function, [table, values_of(backend, entries)])
+    ((own, _),) = table.grad.parts
+    assert own is plan
+    for used in (0,), (1,), (0, 1), *([(2,), (1, 2)] if deep else []):
+        gradcheck(lambda t, x, used=used: function(t, x, used), [table, values_of(backend, entries)])
+
+
 @pytest.mark.parametrize("frozen", ["table", "linear"])
 def test_frozen_inputs_of_embedding_fm_get_no_gradient(backend: Backend, frozen: str) -> None:
     random = np.random.default_rng(12)

@@ -9,7 +9,7 @@ from drawing import draw_entries, draw_tensor
 from fastfm_core import ops
 from fastfm_core.autograd import Tensor
 from fastfm_core.backends import Backend
-from fastfm_core.contract import DropoutKey
+from fastfm_core.contract import DropoutKey, Pooling
 from fastfm_core.errors import InputError
 
 
@@ -79,6 +79,28 @@ def test_pooling_none_has_no_deep_input(backend: Backend) -> None:
     entries = draw_entries(random, fields=1, bags=True, pooling="none")
     with pytest.raises(InputError, match="none"):
         ops.embedding_fm(draw_tensor(backend, random, 9, 4), None, entries, deep=True)
+
+
+@pytest.mark.parametrize("pooling", ["sum", "max"])
+def test_a_first_order_in_the_row_gives_the_bits_of_one_apart(backend: Backend, pooling: Pooling) -> None:
+    random = np.random.default_rng(8)
+    entries = draw_entries(random, bags=True, values=True, pooling=pooling, dtype=np.float64)
+    rows = draw_tensor(backend, random, 9, 5)
+    table, linear = (Tensor(part.copy(), backend) for part in (rows.data[:, :4], rows.data[:, 4]))
+    together = ops.embedding_fm(rows, None, entries, deep=True, lane=True)
+    for one, other in zip(together, ops.embedding_fm(table, linear, entries, deep=True), strict=True):
+        assert one is not None and other is not None
+        np.testing.assert_array_equal(one.data, other.data)
+
+
+def test_a_plan_of_other_entries_and_two_first_orders_are_refused(backend: Backend) -> None:
+    random = np.random.default_rng(9)
+    table, linear, entries = draw_tensor(backend, random, 9, 4), draw_tensor(backend, random, 9), draw_entries(random)
+    plan = backend.plan_rows(entries.ids[1:], 9)
+    with pytest.raises(InputError, match="the row plan is of 17 ids, the entries have 18"):
+        ops.embedding_fm(table, linear, entries, plan=plan)
+    with pytest.raises(InputError, match="give linear=None"):
+        ops.embedding_fm(table, linear, entries, lane=True)
 
 
 def test_losses_are_float64_scalars(backend: Backend) -> None:

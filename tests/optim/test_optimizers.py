@@ -19,7 +19,7 @@ from fastfm_core.nn import Module
 from .rules import RULES, Rule
 
 ROWS, LR = 12, 0.05
-TABLES = ("embedding.table", "embedding.linear")
+TABLES = ("embedding.table",)
 NAMES = list(RULES)
 Rows = Literal["lazy", "dense"]
 

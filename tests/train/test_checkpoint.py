@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fastfm_core import __version__, checkpoint
+from fastfm_core.backends.memory import aligned_rows
 from fastfm_core.errors import InputError
 
 STATE = {
@@ -150,6 +151,55 @@ def test_missing_and_foreign_files_are_named(folder, break_it, message):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such folder"):
         checkpoint.load(tmp_path / "nowhere")
+
+
+def written_as_format_2(folder, state, optimizer):
+    """A folder of the format that kept embeddings and first order apart."""
+    checkpoint.save(folder, state, DESCRIPTION, METRICS, optimizer)
+    path = folder / "model.json"
+    content = json.loads(path.read_text()) | {"format_number": 2}
+    content.pop("sha256")
+    path.write_text(json.dumps(content | {"sha256": checkpoint._checksum(content)}))
+
+
+@pytest.mark.parametrize("dim", [0, 4])
+def test_a_model_whose_first_order_was_apart_is_read_as_one_table(tmp_path, dim):
+    random = np.random.default_rng(1)
+    table, linear = random.normal(size=(7, dim)).astype(np.float32), random.normal(size=7).astype(np.float32)
+    moments = {"embedding.linear/moment1": linear[:, None] * 2, "bias/moment1": np.ones((1, 1)), "steps": np.array(5)}
+    if dim:
+        moments["embedding.table/moment1"] = table * 2
+    state = {"embedding.table": table, "embedding.linear": linear, "mlp.linear_head.weight": np.ones((2, 2))}
+    written_as_format_2(tmp_path, state, moments)
+    expected = np.column_stack([table, linear])
+    loaded = checkpoint.load(tmp_path)
+    assert set(loaded.state) == {"embedding.table", "mlp.linear_head.weight"}
+    np.testing.assert_array_equal(loaded.state["embedding.table"], expected)
+    optimizer = checkpoint.load_optimizer(tmp_path)
+    assert set(optimizer) == {"embedding.table/moment1", "bias/moment1", "steps"}
+    np.testing.assert_array_equal(optimizer["embedding.table/moment1"], expected * 2)
+    assert loaded.state["embedding.table"].dtype == optimizer["embedding.table/moment1"].dtype == np.float32
+
+
+def test_row_wise_state_of_two_tables_is_refused(tmp_path):
+    rowwise = {"embedding.table/accumulator": np.ones(7), "embedding.linear/accumulator": np.ones(7)}
+    written_as_format_2(tmp_path, STATE, rowwise)
+    with pytest.raises(InputError, match=r"optimizer\.safetensors: row-wise Adagrad's state of an older version"):
+        checkpoint.load_optimizer(tmp_path)
+
+
+def test_names_that_are_a_first_order_today_stay(tmp_path):
+    state = {"embedding.table": np.ones((7, 4)), "embedding.linear": np.ones(7)}
+    checkpoint.save(tmp_path, state, DESCRIPTION, METRICS)
+    assert set(checkpoint.load(tmp_path).state) == set(state)
+
+
+def test_rows_with_space_between_them_are_saved_without_it(tmp_path):
+    table = aligned_rows(9, 5, np.float32)
+    table[...] = np.random.default_rng(2).normal(size=table.shape)
+    assert not table.flags.c_contiguous
+    checkpoint.save(tmp_path, {"table": table}, DESCRIPTION, METRICS)
+    np.testing.assert_array_equal(checkpoint.load(tmp_path).state["table"], table)
 
 
 def test_holds_model(folder, tmp_path):

@@ -80,7 +80,7 @@ def pieces(whole: Batch, *cuts: int) -> list[Batch]:
         return None if array is None else array[a:b]
 
     return [
-        Batch(Entries(ids[a:b].reshape(-1), FIELDS), *(part(array, a, b) for array in whole[1:]))
+        Batch(Entries(ids[a:b].reshape(-1), FIELDS), *(part(array, a, b) for array in whole[1:4]))
         for a, b in itertools.pairwise(edges)
     ]
 

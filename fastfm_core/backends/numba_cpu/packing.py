@@ -23,13 +23,17 @@ class Source(NamedTuple):
     slot_values: np.ndarray
     slot_grad: np.ndarray
     winners: np.ndarray
+    first_grad: np.ndarray
     rows: np.ndarray
     segments: np.ndarray
     order: np.ndarray
 
 
 class Parts(NamedTuple):
-    """What ``unpack`` makes of table and source inside a kernel: bare pointers, strides in elements, what is there."""
+    """What ``unpack`` makes of table and source inside a kernel: bare pointers, strides in elements, what is there.
+
+    A row has ``width`` columns: ``dim`` of the embedding, and its first-order weight where ``has_first``.
+    """
 
     fields: Any
     entry_slots: Any
@@ -39,6 +43,7 @@ class Parts(NamedTuple):
     slot_values: Any
     slot_grad: Any
     winners: Any
+    first_grad: Any
     rows: Any
     segments: Any
     order: Any
@@ -52,8 +57,10 @@ class Parts(NamedTuple):
     has_slot_values: Any
     has_grad: Any
     has_winners: Any
+    has_first: Any
     weights: Any
     stride: Any
+    width: Any
     dim: Any
 
 
@@ -68,6 +75,7 @@ def pack(source: RowSource, plan: RowPlan, dtype: Any) -> Source:
         given(source.slot_values, 2, dtype),
         given(source.slot_grad, 3, dtype),
         given(source.winners if source.entry_slots is not None else None, 2, np.int64),
+        given(source.first_grad, 1, dtype),
         *plan,
     )
 
@@ -77,7 +85,7 @@ NO_PLAN = RowPlan(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.i
 
 @helper
 def unpack(table: Any, source: Any) -> Any:
-    grad = source.slot_grad
+    grad, width, has_first = source.slot_grad, table.shape[1], source.first_grad.size > 0
     return Parts(
         source.fields,
         pointer(source.entry_slots),
@@ -87,6 +95,7 @@ def unpack(table: Any, source: Any) -> Any:
         pointer(source.slot_values),
         pointer(grad),
         pointer(source.winners),
+        pointer(source.first_grad),
         pointer(source.rows),
         pointer(source.segments),
         pointer(source.order),
@@ -100,7 +109,9 @@ def unpack(table: Any, source: Any) -> Any:
         source.slot_values.size > 0,
         grad.size > 0,
         source.winners.size > 0,
+        has_first,
         pointer(table),
         table.strides[0] // table.itemsize,
-        table.shape[1],
+        width,
+        width - 1 if has_first else width,
     )

@@ -1,8 +1,9 @@
 """Lazy row gradients: summed row by row in the plan's order and consumed at once; nothing of size [N, D] is written.
 
-dv_i = c_i (pair_grad_b (sums_b - e_s) + slot_grad_s), see ``fastfm_core.contract.RowSource``. Without saved slot values
-the terms -pair_grad_b c_i^2 v of a row are collected as one factor of the row itself. Rows are independent of each
-other, so cuts between them change no bits.
+dv_i = c_i (pair_grad_b (sums_b - e_s) + slot_grad_s), and dw_i = c_i first_grad_b for a first-order weight w behind
+v_i in the row, see ``fastfm_core.contract.RowSource``. Without saved slot values the terms -pair_grad_b c_i^2 v of a
+row are collected as one factor of the row itself. Rows are independent of each other, so cuts between them change no
+bits.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def over_rows(kernel: Any, table: np.ndarray, plan: RowPlan, source: RowSource, 
 
 @helper
 def row_scratch(table: Any) -> Any:
-    """[D] scratch that starts on a cache line. Use the array itself in the loop, for it is freed after its last use."""
+    """Scratch of a row's width that starts on a cache line. Use the array itself in the loop: it is freed after its
+    last use."""
     raw = np.empty(table.shape[1] + lanes(table), table.dtype)
     start = (-raw.ctypes.data) % LINE // table.itemsize
     return raw[start : start + table.shape[1]]
@@ -125,13 +127,17 @@ def _slot_gradient(parts: Any, slot: Any, b: Any, c: Any) -> Any:
 
 @helper
 def sum_row(parts: Any, u: Any, scratch: Any) -> None:
-    """scratch[:D] = the summed gradient of distinct row u; scratch is a pointer."""
+    """scratch[:D] = the summed gradient of distinct row u, scratch[D] that of its first-order weight, if it has one.
+
+    scratch is a pointer. The first vector's pass, which D = 0 has too, adds up the first order.
+    """
     if parts.has_winners:
         _sum_winners(parts, u, scratch)
         return
     dim, row = parts.dim, np.int64(parts.rows[u]) * parts.stride
     own_terms = parts.has_pair and not parts.has_slot_values
-    for c in range(0, dim, lanes(parts.weights)):
+    first = number(parts.weights, 0)
+    for c in range(0, max(dim, 1), lanes(parts.weights)):
         sum_, own = zeros(parts.weights), number(parts.weights, 0)
         for j in range(parts.segments[u], parts.segments[u + 1]):
             if c == 0 and parts.has_grad:
@@ -146,21 +152,25 @@ def sum_row(parts: Any, u: Any, scratch: Any) -> None:
                 gradient *= fill(parts.weights, coefficient)
             if own_terms:
                 own += parts.pair_grad[b] * coefficient * coefficient
+            if c == 0 and parts.has_first:
+                first += parts.first_grad[b] * coefficient
             sum_ += gradient
         if own_terms:
             sum_ -= fill(parts.weights, own) * load(parts.weights, row + c, dim - c)
         store(scratch, c, dim - c, sum_)
+    if parts.has_first:
+        scratch[dim] = first
 
 
 @helper
 def _sum_winners(parts: Any, u: Any, scratch: Any) -> None:
-    """Max pooling: an entry gets a dim's gradient where it won that dim of its slot."""
-    for d in range(parts.dim):
+    """Max pooling: an entry gets a column's gradient where it won that column of its slot."""
+    for d in range(parts.width):
         sum_ = number(parts.weights, 0)
         for j in range(parts.segments[u], parts.segments[u + 1]):
             i = parts.order[j]
             slot = _slot(parts, i)
-            if parts.winners[slot * parts.dim + d] == i:
+            if parts.winners[slot * parts.width + d] == i:
                 gradient = _winner_gradient(parts, slot, d)
                 sum_ += gradient * parts.coefficients[i] if parts.has_coefficients else gradient
         scratch[d] = sum_
@@ -169,6 +179,8 @@ def _sum_winners(parts: Any, u: Any, scratch: Any) -> None:
 @helper
 def _winner_gradient(parts: Any, slot: Any, d: Any) -> Any:
     b = _sample(parts, slot)
+    if d == parts.dim:
+        return parts.first_grad[b]
     gradient = number(parts.weights, 0)
     if parts.has_pair:
         gradient += parts.pair_grad[b] * (parts.sums[b * parts.dim + d] - parts.slot_values[slot * parts.dim + d])
@@ -191,7 +203,7 @@ def _materialize(low: Any, high: Any, table: Any, source: Any, out: Any) -> None
 def _norm2(low: Any, high: Any, table: Any, source: Any, squares: Any) -> None:
     parts, scratch = unpack(table, source), row_scratch(table)
     for u in range(low, high):
-        request_row_for_write(parts.weights, row_ahead(parts, u) * parts.stride, parts.dim)
+        request_row_for_write(parts.weights, row_ahead(parts, u) * parts.stride, parts.width)
         sum_row(parts, u, pointer(scratch))
         squares[u] = 0.0
         for d in range(len(scratch)):
@@ -219,13 +231,14 @@ def _product(parts: Any, row: Any, slot: Any, i: Any) -> Any:
     for c in range(0, parts.dim, lanes(parts.weights)):
         vector = load(parts.weights, row + c, parts.dim - c)
         sum_ += (_slot_gradient(parts, slot, b, c) - vector * fill(parts.weights, own)) * vector
-    return total(sum_)
+    product = total(sum_)
+    return product + parts.first_grad[b] * parts.weights[row + parts.dim] if parts.has_first else product
 
 
 @helper
 def _winner_product(parts: Any, row: Any, slot: Any, i: Any) -> Any:
     product = number(parts.weights, 0)
-    for d in range(parts.dim):
-        if parts.winners[slot * parts.dim + d] == i:
+    for d in range(parts.width):
+        if parts.winners[slot * parts.width + d] == i:
             product += _winner_gradient(parts, slot, d) * parts.weights[row + d]
     return product

@@ -1,7 +1,8 @@
 """The dedup of a batch's ids and the lazy row gradient, one entry at a time.
 
 dv_i = c_i d_i and dx_i = p_i <d_i, v_i> with d_i = pair_grad_b (S_b - e_s) + slot_grad_s, the gradient of slot s as
-entry i sees it; a row's gradient is the sum over its entries in the plan's order. Shapes: ``fastfm_core.contract``.
+entry i sees it, and first_grad_b behind it where the row ends with its first-order weight. A row's gradient is the sum
+over its entries in the plan's order. Shapes: ``fastfm_core.contract``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def merge_plans(plans: list[RowPlan]) -> tuple[Array, list[Array]]:
 
 
 def materialize_rows(table: Array, plan: RowPlan, source: RowSource) -> Array:
-    """[U, D], the sum of c_i d_i over the entries of each row."""
+    """The sum of c_i d_i over the entries of each row."""
     gradients = np.zeros((len(plan.rows), table.shape[1]), table.dtype)
     for u, row in enumerate(plan.rows):
         for i in plan.order[plan.segments[u] : plan.segments[u + 1]]:
@@ -53,15 +54,18 @@ def _coefficient(source: RowSource, i: int) -> float:
 
 
 def _slot_gradient(row: Array, source: RowSource, i: int) -> Array:
-    """d_i [D] of entry i, whose table row is ``row``; 0 in dims that another entry won."""
+    """d_i of entry i, whose table row is ``row``, of the row's length; 0 in columns that another entry won."""
     s = i if source.entry_slots is None else source.entry_slots[i]
     b, f = divmod(s, source.fields)
     gradient = np.zeros_like(row)
+    dim = len(row) if source.first_grad is None else len(row) - 1
     if source.pair_grad is not None and source.sums is not None:
-        e = _coefficient(source, i) * row if source.slot_values is None else source.slot_values[s]
-        gradient += source.pair_grad[b] * (source.sums[b] - e)
+        e = _coefficient(source, i) * row[:dim] if source.slot_values is None else source.slot_values[s]
+        gradient[:dim] += source.pair_grad[b] * (source.sums[b] - e)
     if source.slot_grad is not None:
-        gradient += source.slot_grad[b, f]
+        gradient[:dim] += source.slot_grad[b, f]
+    if source.first_grad is not None:
+        gradient[dim] = source.first_grad[b]
     if source.winners is not None:
         gradient[source.winners[s] != i] = 0
     return gradient
