@@ -6,7 +6,8 @@ One pass: the file's text becomes 39 ids and values a row (26 hashed categories,
 fitted before, written to the disk. Preparation: all that ``fastfm-core train`` does before it trains, i.e. labels,
 split, guesses, fitting and that pass. Beside them the ceiling of any reader, counting the file's line feeds, and
 polars, which parses and hashes the same columns and writes nothing, where it is installed. Each side runs in a process
-of its own, in turns, kernels compiled before; its peak memory is the process's.
+of its own, in turns, kernels compiled before; its peak memory is the process's. FASTFM_CORE_NATIVE=0 measures Numba's
+functions where the C++ is built; the heading says which ran.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ def main() -> None:
 
 def report(path: Path, options: argparse.Namespace) -> None:
     """Runs the sides in turns and prints medians with least and largest."""
+    from fastfm_core.data.text import engine
+
     sides = [side for side in SIDES if side != "polars" or _installed("polars")]
     found: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
     for _ in range(options.rounds):
@@ -111,7 +114,8 @@ def report(path: Path, options: argparse.Namespace) -> None:
             command = [sys.executable, __file__, "--side", side, "--data", str(path)]
             found[side].append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
             time.sleep(0.2)
-    print_header(f"Encoding {options.rows:,} rows, {path.stat().st_size / 1e6:.0f} MB of text, two threads")
+    megabytes = path.stat().st_size / 1e6
+    print_header(f"Encoding {options.rows:,} rows, {megabytes:.0f} MB of text, two threads, by {engine.description()}")
     rows, figures = [], {}
     for side in sides:
         speeds = [options.rows / run["seconds"] / 1e6 for run in found[side]]

@@ -23,7 +23,7 @@ from numba.core import event
 from fastfm_core import __version__
 from fastfm_core.folders import user_cache
 
-ROOMS = ("backends/numba_cpu", "data/text")
+ROOMS = ("backends/numba_cpu", "data/text", "data/text/numba_cpu")
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ import fastfm_core
 from fastfm_core import backends, build, threads
 from fastfm_core.backends import blas
 from fastfm_core.data.cache import tables_folder
+from fastfm_core.data.text import engine
 from fastfm_core.errors import BackendUnavailable
 
 OPTIONAL = ("numba", "safetensors", "tqdm", "pyarrow")
@@ -29,6 +30,7 @@ def installation() -> list[tuple[str, str]]:
         ("threads", str(threads.get_num_threads())),
         ("blas", blas.description()),
         ("kernel cache", _cache_folder()),
+        ("text to ids", engine.description()),
         ("encoded tables", str(tables_folder())),
     ]
 

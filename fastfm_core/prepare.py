@@ -14,6 +14,7 @@ from fastfm_core.data import Batches, Encoded, Encoder, cache
 from fastfm_core.data.readers import require_file
 from fastfm_core.data.schema import field_to_dict
 from fastfm_core.data.stream import digest, require_unchanged, stamps
+from fastfm_core.data.text import engine
 from fastfm_core.errors import InputError
 from fastfm_core.files import naming_full
 from fastfm_core.preparation import Preparation
@@ -111,10 +112,10 @@ def _key(source: Source, seed: int, min_count: int | None, base: Encoder | None)
 
 
 def _code() -> str:
-    """A hash of the package's sources that read and encode."""
+    """A hash of the package's sources that read and encode, and of the extension where that does it."""
     folder = Path(fastfm_core.__file__).parent
     others = [folder / name for name in ("source.py", "preparation.py", "leaks.py")]
-    sources = [*(folder / "data").rglob("*.py"), *others]
+    sources = [*(folder / "data").rglob("*.py"), *others, *engine.binary()]
     total = hashlib.sha256(fastfm_core.__version__.encode())
     for path in sorted(sources):
         total.update(path.read_bytes())

@@ -15,6 +15,7 @@ from fastfm_core.data.codecs import UNKNOWN, Codec, Slots, codec_of, fitter_of
 from fastfm_core.data.columns import Table, table_length
 from fastfm_core.data.encoded import Encoded
 from fastfm_core.data.schema import EVERYWHERE, MultiHot, Schema
+from fastfm_core.data.text import engine
 from fastfm_core.errors import InputError
 
 LARGE_TABLE = 1_000_000
@@ -169,22 +170,32 @@ class Encoder:
 
     def _merge(self, slots: list[Slots], count: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Field-wise slots -> sample-major (ids, values, offsets)."""
-        offsets = None
-        shape: tuple[int, ...] = (count, self.fields)
-        if any(slot.lengths is not None for slot in slots):
-            lengths = np.ones((count, self.fields), np.int64)
-            for field, slot in enumerate(slots):
-                lengths[:, field] = 1 if slot.lengths is None else slot.lengths
-            offsets = np.append(0, np.cumsum(lengths.reshape(-1)))
-            shape = (int(offsets[-1]),)
-        ids = np.empty(shape, np.int32 if self.rows < 2**31 else np.int64)
+        dtype = np.int32 if self.rows < 2**31 else np.int64
         weighted = any(slot.values is not None for slot in slots)
-        values = np.ones(shape, np.float32) if weighted else None
+        if any(slot.lengths is not None for slot in slots):
+            return self._merge_bags(slots, count, dtype, weighted)
+        ids = np.empty((count, self.fields), dtype)
+        engine.kernels.interleave_ids([slot.ids for slot in slots], self.bases, ids)
+        if not weighted:
+            return ids, None, None
+        values = np.empty(ids.shape, np.float32)
+        engine.kernels.interleave_values([slot.values for slot in slots], values)
+        return ids, values, None
+
+    def _merge_bags(
+        self, slots: list[Slots], count: int, dtype: type, weighted: bool
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """The same where some field has several entries a sample."""
+        lengths = np.ones((count, self.fields), np.int64)
+        for field, slot in enumerate(slots):
+            lengths[:, field] = 1 if slot.lengths is None else slot.lengths
+        offsets = np.append(0, np.cumsum(lengths.reshape(-1)))
+        starts = offsets[:-1].reshape(count, self.fields)
+        ids = np.empty(int(offsets[-1]), dtype)
+        values = np.ones(len(ids), np.float32) if weighted else None
         for field, (slot, base) in enumerate(zip(slots, self.bases.tolist(), strict=True)):
-            places: Any = (slice(None), field)
-            if offsets is not None:
-                places = _positions(offsets[:-1].reshape(count, self.fields)[:, field], slot.lengths)
             assert slot.ids is not None
+            places = _positions(starts[:, field], slot.lengths)
             ids[places] = slot.ids + base
             if values is not None and slot.values is not None:
                 values[places] = slot.values

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 
 os.environ["NUMBA_DISABLE_JIT"] = "1"
+os.environ["FASTFM_CORE_NATIVE"] = "0"
 
 import argparse
 import contextlib
@@ -65,7 +66,8 @@ def byte_at(buffer: np.ndarray, position: int) -> int:
 
 def check_every_index() -> None:
     """The kernels of the text room get checked arrays and the checked ``byte_at``."""
-    from fastfm_core.data.text import index, numbers, scan
+    from fastfm_core.data.text import numba_cpu
+    from fastfm_core.data.text.numba_cpu import index, numbers, scan
 
     def checked(kernel: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments: kernel(*(a.view(Checked) if isinstance(a, np.ndarray) else a for a in arguments))
@@ -74,7 +76,7 @@ def check_every_index() -> None:
         module.byte_at = byte_at
         for name, function in list(vars(module).items()):
             if callable(function) and function.__module__ == module.__name__ and not name.startswith("_"):
-                setattr(module, name, checked(function))
+                setattr(numba_cpu, name, checked(function))
 
 
 def check(content: bytes, folder: Path) -> None:

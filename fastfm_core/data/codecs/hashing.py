@@ -15,7 +15,7 @@ import numpy as np
 from fastfm_core.data.codecs.codec import Slots
 from fastfm_core.data.columns import Table, single_of, take, texts_of
 from fastfm_core.data.schema import Categorical, Cross
-from fastfm_core.data.text import index
+from fastfm_core.data.text import engine
 
 REGISTERS = 1 << 12
 MISSING, FIRST_BUCKET = 0, 1
@@ -32,7 +32,7 @@ class HashingFitter:
         columns = {name: take(single_of(table, name), rows) for name in field.columns}
         hashes, missing = _hashes(field, columns)
         registers = np.zeros(REGISTERS, np.uint8)
-        index.sketch_hashes(hashes[~missing], registers)
+        engine.kernels.sketch_hashes(hashes[~missing], registers)
         return registers
 
     def merge(self, seen: np.ndarray) -> None:
@@ -72,7 +72,7 @@ class HashingCodec:
             return Slots(rows if codes is None else rows[codes])
         hashes, missing = _hashes(self.field, table)
         rows = np.empty(len(hashes), np.int64)
-        index.bucket_hashes(hashes, buckets, rows)
+        engine.kernels.bucket_hashes(hashes, buckets, rows)
         rows[missing] = MISSING
         return Slots(rows)
 
@@ -97,7 +97,7 @@ def _hashes(field: Categorical | Cross, table: Table) -> tuple[np.ndarray, np.nd
     for name in field.columns[1:]:
         more, also = _column_hashes(table, name)
         left, hashes = hashes, np.empty_like(hashes)
-        index.combine_hashes(left, more, hashes)
+        engine.kernels.combine_hashes(left, more, hashes)
         missing &= also
     return hashes, missing
 

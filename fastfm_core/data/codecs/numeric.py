@@ -14,7 +14,7 @@ import numpy as np
 from fastfm_core.data.codecs.codec import Slots
 from fastfm_core.data.columns import Table, counting_from, numbers, single_of, take
 from fastfm_core.data.schema import Numeric
-from fastfm_core.data.text.numbers import standardize
+from fastfm_core.data.text import engine
 
 VALUE, MISSING = 0, 1
 MISSING_BIN = 0
@@ -79,7 +79,7 @@ class NumericCodec:
         name = self.field.columns[0]
         values = TRANSFORMS[self.transform](numbers(single_of(table, name), name))
         ids, narrow = np.empty(len(values), np.int64), np.empty(len(values), np.float32)
-        standardize(values, self.mean, self.scale, FARTHEST, ids, MISSING, narrow)
+        engine.kernels.standardize(values, self.mean, self.scale, FARTHEST, ids, MISSING, narrow)
         raw = np.where(ids == MISSING, np.float32(0), narrow) if "raw" in self.field.use else None
         return Slots(ids, values=narrow, raw=raw) if self.rows else Slots(None, raw=raw)
 

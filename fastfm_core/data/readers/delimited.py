@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from fastfm_core.data.columns import Table
-from fastfm_core.data.readers.reader import Block, Chunk, blocks, first_lines, line_feeds, line_of, require_utf8
-from fastfm_core.data.text import Texts, scan
+from fastfm_core.data.readers.reader import Block, Chunk, blocks, first_lines, line_of, require_utf8
+from fastfm_core.data.text import Texts, engine, marks
 from fastfm_core.errors import InputError
 
 SEPARATORS = b",\t;"
@@ -51,7 +51,7 @@ class DelimitedReader:
     def _records_end(self, content: bytearray) -> int:
         if b'"' not in content:
             return content.rfind(b"\n") + 1
-        return scan.records_end(np.frombuffer(content, np.uint8), len(content), ord(self.separator))
+        return engine.kernels.records_end(np.frombuffer(content, np.uint8), len(content), ord(self.separator))
 
     def _first_record(self, content: bytearray) -> list[str]:
         """The cells of the first record; finds the separator."""
@@ -66,10 +66,10 @@ class DelimitedReader:
         while end and not self._records_end(record[:end]):
             end = record.find(b"\n", end) + 1
         record = record[: end or None]
-        buffer, mistake = np.frombuffer(record, np.uint8), scan.no_mistake()
+        buffer, mistake = np.frombuffer(record, np.uint8), marks.no_mistake()
         starts, ends = np.empty((2, record.count(self.separator.encode()) + 1, 1), np.int64)
-        scan.scan_cells(buffer, len(buffer), ord(self.separator), starts, ends, mistake)
-        if mistake[0] not in (0, scan.WRONG_WIDTH):
+        engine.kernels.scan_cells(buffer, len(buffer), ord(self.separator), starts, ends, mistake)
+        if mistake[0] not in (0, marks.WRONG_WIDTH):
             raise line_of(self.path, len(blank.splitlines()) + 1, self._describe(*mistake.tolist()))
         cells = int(mistake[2]) or len(starts)
         return Texts(buffer, starts[:cells, 0], ends[:cells, 0]).tolist()
@@ -79,10 +79,9 @@ class DelimitedReader:
         lone = b"\r" in block.content and block.content.count(b"\r") > block.content.count(b"\r\n")
         before = bytes(block.content) if lone else b""  # the scanner closes up doubled quotes in place
         buffer = np.frombuffer(block.content, np.uint8)
-        rows_at_most = line_feeds(block.content)
-        starts, ends = np.empty((2, len(self.names), rows_at_most), np.int64)
-        mistake = scan.no_mistake()
-        rows = scan.scan_cells(buffer, len(buffer), ord(self.separator), starts, ends, mistake)
+        starts, ends = np.empty((2, len(self.names), block.lines), np.int64)
+        mistake = marks.no_mistake()
+        rows = engine.kernels.scan_cells(buffer, len(buffer), ord(self.separator), starts, ends, mistake)
         if mistake[0]:
             raise line_of(self.path, block.line + int(mistake[1]) + 1, self._describe(*mistake.tolist()))
         if lone and rows:
@@ -93,18 +92,18 @@ class DelimitedReader:
     def _refuse_returns(self, content: bytes, starts: np.ndarray, ends: np.ndarray, line: int) -> None:
         """InputError for a carriage return inside an unquoted cell: a line end of another kind, which joins rows."""
         buffer = np.frombuffer(content, np.uint8)
-        returns = np.flatnonzero(buffer == scan.RETURN)
+        returns = np.flatnonzero(buffer == marks.RETURN)
         cell = np.maximum(np.searchsorted(starts, returns, side="right") - 1, 0)
-        wrong = returns[(returns >= starts[cell]) & (returns < ends[cell]) & (buffer[starts[cell] - 1] != scan.QUOTE)]
+        wrong = returns[(returns >= starts[cell]) & (returns < ends[cell]) & (buffer[starts[cell] - 1] != marks.QUOTE)]
         if len(wrong):
             line += content.count(b"\n", 0, int(wrong[0])) + 1
             what = "a carriage return inside a cell: end all lines with the same characters, or quote the cell"
             raise line_of(self.path, line, what)
 
     def _describe(self, kind: int, _: int, cells: int) -> str:
-        if kind == scan.OPEN_QUOTE:
+        if kind == marks.OPEN_QUOTE:
             return f"the quote that opens cell {cells} is never closed: close it, and write a quote inside as two"
-        if kind == scan.AFTER_QUOTE:
+        if kind == marks.AFTER_QUOTE:
             return f"text follows the closing quote of cell {cells}; write a quote inside a quoted cell as two"
         of = "header" if self.header else "first line"
         mend = "add or remove cells, or quote a cell that holds the separator"

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from fastfm_core.data.columns import Table, decimals
-from fastfm_core.data.readers.reader import Block, Chunk, blocks, line_feeds, line_of, require_utf8
-from fastfm_core.data.text import Bags, TextIndex, Texts, scan
+from fastfm_core.data.readers.reader import Block, Chunk, blocks, line_of, require_utf8
+from fastfm_core.data.text import Bags, TextIndex, Texts, engine, marks
 
 LABEL, FEATURES, FIELD = "label", "features", "field"
 
@@ -70,12 +70,11 @@ class EntriesReader:
         """(buffer, label positions [n, 2], offsets [n+1], entry positions [N, parts + 1], line [n])."""
         require_utf8(block, self.path)
         buffer = np.frombuffer(block.content, np.uint8)
-        rows_at_most = line_feeds(block.content)
-        lines, labels = np.empty(rows_at_most, np.int64), np.empty((rows_at_most, 2), np.int64)
-        offsets = np.zeros(rows_at_most + 1, np.int64)
+        lines, labels = np.empty(block.lines, np.int64), np.empty((block.lines, 2), np.int64)
+        offsets = np.zeros(block.lines + 1, np.int64)
         entries = np.empty((block.content.count(b":") + 1, self.parts + 1), np.int64)
-        mistake = scan.no_mistake()
-        rows = scan.scan_entries(buffer, len(buffer), self.parts, lines, labels, offsets, entries, mistake)
+        mistake = marks.no_mistake()
+        rows = engine.kernels.scan_entries(buffer, len(buffer), self.parts, lines, labels, offsets, entries, mistake)
         if mistake[0]:
             form = "feature:value" if self.parts == 2 else "field:feature:value"
             what = f"word {mistake[2] + 1} is not {form}: correct it"

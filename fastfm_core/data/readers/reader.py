@@ -12,7 +12,7 @@ from typing import IO, NamedTuple, Protocol, cast
 import numpy as np
 
 from fastfm_core.data.columns import Table
-from fastfm_core.data.text.scan import LINE_FEED
+from fastfm_core.data.text.marks import LINE_FEED
 from fastfm_core.errors import InputError
 
 BLOCK_BYTES = 1 << 20
@@ -52,10 +52,15 @@ class Reader(Protocol):
 
 
 class Block(NamedTuple):
-    """Whole records of a text file, each with its line feed, and the lines before them in the file."""
+    """Whole records of a text file, each with its line feed.
+
+    line   lines before them in the file;  lines  their own
+    done   how much of the file has been read with them, as in ``Chunk``
+    """
 
     content: bytearray
     line: int
+    lines: int
     done: int
 
 
@@ -94,12 +99,14 @@ def blocks(path: Path, records_end: Callable[[bytearray], int], block_bytes: int
             if not end and len(pending) > LONGEST_RECORD:
                 raise InputError(f"{path}, line {line + 1}: a record of over 256 MiB, is a quote not closed?")
             if end:
-                block, pending = pending[:end], pending[end:]
-                yield Block(block, line, raw.tell())
-                line += line_feeds(block)
+                content, pending = pending, pending[end:]
+                del content[end:]
+                lines = _line_feeds(content)
+                yield Block(content, line, lines, raw.tell())
+                line += lines
         if pending:
             pending += b"" if pending.endswith(b"\n") else b"\n"
-            yield Block(pending, line, raw.tell())
+            yield Block(pending, line, _line_feeds(pending), raw.tell())
 
 
 def _skip_mark(file: IO[bytes]) -> bool:
@@ -120,8 +127,7 @@ def first_lines(path: Path) -> bytearray:
     return content
 
 
-def line_feeds(content: bytearray) -> int:
-    """How many there are."""
+def _line_feeds(content: bytearray) -> int:
     return int(np.count_nonzero(np.frombuffer(content, np.uint8) == LINE_FEED))
 
 

@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from fastfm_core.data.text import index, numbers, scan
+from fastfm_core.data.text import engine, marks
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,49 +62,49 @@ class Texts:
         """The same texts in a buffer of their own that holds nothing else."""
         ends = np.empty(len(self), np.int64)
         buffer = np.empty(int((self.ends - self.starts).sum()), np.uint8)
-        index.copy_texts(self.buffer, self.starts, self.ends, buffer, 0, ends)
+        engine.kernels.copy_texts(self.buffer, self.starts, self.ends, buffer, 0, ends)
         return Texts(buffer, np.append(0, ends)[: len(ends)], ends)
 
     def factorize(self) -> tuple[Texts, np.ndarray]:
         """(the distinct texts in the order met, [n] int64 position of each text among them)."""
         codes, firsts = np.empty((2, len(self)), np.int64)
         slots = _free_slots(len(self))
-        count = index.distinct_texts(self.buffer, self.starts, self.ends, slots, firsts, codes)
+        count = engine.kernels.distinct_texts(self.buffer, self.starts, self.ends, slots, firsts, codes)
         return self[firsts[:count]], codes
 
     def hashes(self) -> np.ndarray:
         """[n] uint64, of the bytes alone."""
         hashes = np.empty(len(self), np.uint64)
-        index.hash_texts(self.buffer, self.starts, self.ends, hashes)
+        engine.kernels.hash_texts(self.buffer, self.starts, self.ends, hashes)
         return hashes
 
     def buckets(self, count: int) -> np.ndarray:
         """[n] int64: 0 for an empty text, else 1 + one of ``count`` buckets."""
         rows = np.empty(len(self), np.int64)
-        index.bucket_texts(self.buffer, self.starts, self.ends, count, rows)
+        engine.kernels.bucket_texts(self.buffer, self.starts, self.ends, count, rows)
         return rows
 
     def decimals(self) -> tuple[np.ndarray, np.ndarray]:
         """([n] float64, NaN where empty or hard; positions of the hard ones, which may be no numbers at all)."""
         values, kinds = np.empty(len(self)), np.empty(len(self), np.uint8)
-        hard = numbers.parse_decimals(self.buffer, self.starts, self.ends, numbers.POWERS_OF_TEN, values, kinds)
-        return values, np.flatnonzero(kinds == numbers.HARD) if hard else np.empty(0, np.int64)
+        hard = engine.kernels.parse_decimals(self.buffer, self.starts, self.ends, values, kinds)
+        return values, np.flatnonzero(kinds == marks.HARD) if hard else np.empty(0, np.int64)
 
     def split(self, separator: str) -> tuple[Texts, np.ndarray]:
         """(the values inside the cells, without empty ones; [n+1] int64 offsets of each cell's values)."""
         token = np.frombuffer(bytearray(separator.encode()), np.uint8)
         offsets = np.zeros(len(self) + 1, np.int64)
         nothing = np.empty(0, np.int64)
-        count = scan.scan_bags(self.buffer, self.starts, self.ends, token, offsets, nothing, nothing)
+        count = engine.kernels.scan_bags(self.buffer, self.starts, self.ends, token, offsets, nothing, nothing)
         starts, ends = np.empty((2, count), np.int64)
         if count:
-            scan.scan_bags(self.buffer, self.starts, self.ends, token, offsets, starts, ends)
+            engine.kernels.scan_bags(self.buffer, self.starts, self.ends, token, offsets, starts, ends)
         return Texts(self.buffer, starts, ends), offsets
 
     def cut_at_last(self, char: str) -> tuple[Texts, Texts]:
         """(what stands before the last ``char``, what stands after it); without one the text and ""."""
         found = np.empty(len(self), np.int64)
-        scan.last_of(self.buffer, self.starts, self.ends, ord(char), found)
+        engine.kernels.last_of(self.buffer, self.starts, self.ends, ord(char), found)
         after = np.minimum(found + 1, self.ends)
         return Texts(self.buffer, self.starts, found), Texts(self.buffer, after, self.ends)
 
@@ -153,7 +153,7 @@ class TextIndex:
     def find(self, texts: Texts) -> np.ndarray:
         """[n] int64 numbers, -1 for a text that was not added."""
         codes = np.empty(len(texts), np.int64)
-        index.find_texts(self._keys, self._ends, self._slots, texts.buffer, texts.starts, texts.ends, codes)
+        engine.kernels.find_texts(self._keys, self._ends, self._slots, texts.buffer, texts.starts, texts.ends, codes)
         return codes
 
     def add(self, texts: Texts) -> np.ndarray:
@@ -166,16 +166,18 @@ class TextIndex:
         first, self._count = self._count, self._count + len(new)
         self._keys = grown(self._keys, used + int((fresh.ends - fresh.starts).sum()))
         self._ends = grown(self._ends, self._count)
-        index.copy_texts(fresh.buffer, fresh.starts, fresh.ends, self._keys, used, self._ends[first : self._count])
+        engine.kernels.copy_texts(
+            fresh.buffer, fresh.starts, fresh.ends, self._keys, used, self._ends[first : self._count]
+        )
         if 2 * self._count > len(self._slots):
             self._slots, first = _free_slots(2 * self._count), 0
-        index.place_keys(self._keys, self._ends, first, self._count, self._slots)
+        engine.kernels.place_keys(self._keys, self._ends, first, self._count, self._slots)
         return codes
 
 
 def _free_slots(count: int) -> np.ndarray:
     """A power of two of free slots, at least twice the count."""
-    return np.full(1 << max(4, (2 * count - 1).bit_length()), index.FREE, np.int64)
+    return np.full(1 << max(4, (2 * count - 1).bit_length()), marks.FREE, np.int64)
 
 
 def grown(array: np.ndarray, size: int) -> np.ndarray:

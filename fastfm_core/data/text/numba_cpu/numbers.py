@@ -10,15 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 from fastfm_core.compilation import kernel
-from fastfm_core.data.text.bytes import byte_at
+from fastfm_core.data.text.marks import EASY, EMPTY, HARD
+from fastfm_core.data.text.numba_cpu.bytes import byte_at
 
 POWERS_OF_TEN = 10.0 ** np.arange(23)
 MOST_DIGITS = 15
-EMPTY, EASY, HARD = 0, 1, 2
 
 
 @kernel
-def parse_decimals(buffer, starts, ends, powers, values, kinds):
+def parse_decimals(buffer, starts, ends, values, kinds):
     """Texts [n] -> values [n] float64, NaN where empty or not settled here; kinds [n] uint8: EMPTY, EASY or HARD.
 
     Returns how many are not settled, hence HARD.
@@ -74,7 +74,7 @@ def parse_decimals(buffer, starts, ends, powers, values, kinds):
         if position < end or whole == 0 or digits > MOST_DIGITS or not -22 <= exponent <= 22:
             continue
         value = np.float64(mantissa)
-        value = value / powers[-exponent] if exponent < 0 else value * powers[exponent]
+        value = value / POWERS_OF_TEN[-exponent] if exponent < 0 else value * POWERS_OF_TEN[exponent]
         values[text] = -value if negative else value
         kinds[text] = EASY
         hard -= 1

@@ -7,13 +7,20 @@ are skipped. Scanners are sequential and release the GIL: threads work on differ
 
 from __future__ import annotations
 
-import numpy as np
-
 from fastfm_core.compilation import helper, kernel
-from fastfm_core.data.text.bytes import byte_at
-
-LINE_FEED, RETURN, QUOTE, SPACE, TAB, COLON, HASH = 10, 13, 34, 32, 9, 58, 35
-WRONG_WIDTH, OPEN_QUOTE, AFTER_QUOTE = 1, 2, 3
+from fastfm_core.data.text.marks import (
+    AFTER_QUOTE,
+    COLON,
+    HASH,
+    LINE_FEED,
+    OPEN_QUOTE,
+    QUOTE,
+    RETURN,
+    SPACE,
+    TAB,
+    WRONG_WIDTH,
+)
+from fastfm_core.data.text.numba_cpu.bytes import byte_at
 
 
 @kernel
@@ -223,8 +230,3 @@ def scan_entries(buffer, end, parts, lines, labels, offsets, entries, mistake):
             offsets[row] = count
         line += 1
     return row
-
-
-def no_mistake() -> np.ndarray:
-    """[3] int64 zeros, for a scanner to report in."""
-    return np.zeros(3, np.int64)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from fastfm_core.compilation import helper, kernel
-from fastfm_core.data.text.bytes import byte_at
+from fastfm_core.data.text.marks import FREE
+from fastfm_core.data.text.numba_cpu.bytes import byte_at
 
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 MIX_1, MIX_2, SHIFT = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53), np.uint64(33)
-FREE = -1
 
 
 @helper
