@@ -10,6 +10,7 @@ void bind_rows(pybind11::module_&);
 void bind_dense(pybind11::module_&);
 void bind_pool(pybind11::module_&);
 void bind_result(pybind11::module_&);
+void bind_text(pybind11::module_&);
 
 } // namespace fastfm
 
@@ -17,6 +18,7 @@ PYBIND11_MODULE(_native, module) {
     fastfm::bind_isa(module);
     fastfm::bind_pool(module);
     fastfm::bind_result(module);
+    fastfm::bind_text(module);
     fastfm::bind_lookup(module);
     fastfm::bind_rows(module);
     fastfm::bind_dense(module);

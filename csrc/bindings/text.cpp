@@ -16,8 +16,10 @@
 #include "fastfm/text/interleave.hpp"
 #include "fastfm/text/numbers.hpp"
 
+namespace fastfm {
+
 namespace py = pybind11;
-using namespace fastfm::text;
+using namespace text;
 
 namespace {
 
@@ -243,24 +245,26 @@ void define(py::module_& module, const char* name, Result (*function)(Arguments.
 } // namespace
 
 void bind_text(py::module_& module) {
-    py::module_ text = module.def_submodule("text", "Columns of text: scanners, hashes, index, numbers.");
-    define(text, "records_end", records_end_of);
-    define(text, "scan_cells", scan_cells_of);
-    define(text, "scan_entries", scan_entries_of);
-    define(text, "scan_bags", scan_bags_of);
-    define(text, "last_of", last_of_texts);
-    define(text, "hash_texts", hash_texts_of);
-    define(text, "bucket_texts", bucket_texts_of);
-    define(text, "bucket_hashes", bucket_hashes_of);
-    define(text, "combine_hashes", combine_hashes_of);
-    define(text, "sketch_hashes", sketch_hashes_of);
-    define(text, "find_texts", find_texts_of);
-    define(text, "place_keys", place_keys_of);
-    define(text, "distinct_texts", distinct_texts_of);
-    define(text, "copy_texts", copy_texts_of);
-    define(text, "parse_decimals", parse_decimals_of);
-    define(text, "standardize", standardize_of);
-    define(text, "interleave_ids", interleave_ids_of<int32_t>);
-    define(text, "interleave_ids", interleave_ids_of<int64_t>);
-    define(text, "interleave_values", interleave_values_of);
+    py::module_ room = module.def_submodule("text", "Columns of text: scanners, hashes, index, numbers.");
+    define(room, "records_end", records_end_of);
+    define(room, "scan_cells", scan_cells_of);
+    define(room, "scan_entries", scan_entries_of);
+    define(room, "scan_bags", scan_bags_of);
+    define(room, "last_of", last_of_texts);
+    define(room, "hash_texts", hash_texts_of);
+    define(room, "bucket_texts", bucket_texts_of);
+    define(room, "bucket_hashes", bucket_hashes_of);
+    define(room, "combine_hashes", combine_hashes_of);
+    define(room, "sketch_hashes", sketch_hashes_of);
+    define(room, "find_texts", find_texts_of);
+    define(room, "place_keys", place_keys_of);
+    define(room, "distinct_texts", distinct_texts_of);
+    define(room, "copy_texts", copy_texts_of);
+    define(room, "parse_decimals", parse_decimals_of);
+    define(room, "standardize", standardize_of);
+    define(room, "interleave_ids", interleave_ids_of<int32_t>);
+    define(room, "interleave_ids", interleave_ids_of<int64_t>);
+    define(room, "interleave_values", interleave_values_of);
 }
+
+} // namespace fastfm
