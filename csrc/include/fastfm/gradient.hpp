@@ -14,7 +14,7 @@ namespace fastfm {
 inline namespace FASTFM_ISA {
 
 constexpr int64_t gradients_ahead = 16; // entries between the request for an entry's gradient and its use
-constexpr int64_t rows_ahead = 8;       // distinct rows between the request for a row and its update
+constexpr int64_t rows_ahead = 16;       // distinct rows between the request for a row and its update
 
 // The summed gradient of one row: a few lines of its dims, and its first order's.
 template <class Float, int Lines> struct Summed {
