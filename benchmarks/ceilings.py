@@ -77,7 +77,7 @@ def stream(source: np.ndarray, target: np.ndarray) -> None:
 
 
 class Gemm:
-    """The products of one step of an MLP of these widths (inputs, hidden layers, 1): forward, weight gradients, input gradients."""
+    """The products of one step of an MLP of these widths (inputs, hidden layers, 1): forward and both gradients."""
 
     def __init__(self, batch: int, widths: list[int]) -> None:
         draw = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""What memory allows kernels on the rows of a large table: the bytes they cannot avoid, moved by a loop that does no more.
+"""What memory allows kernels on rows of a large table: the bytes they cannot avoid, moved by a loop that does no more.
 
 read    every looked-up row is read whole and summed, 32 rows prefetched ahead
 write   the same, and beside it the output's bytes leave by non-temporal stores, a whole line at a time
@@ -43,22 +43,23 @@ def stream_line(typing_context: Any, target: Any, offset: Any, vector: Any) -> A
 
 
 @functools.cache
-def _reader(lines: int) -> Any:
-    """The loop for rows of so many lines, which the compiler unrolls."""
+def _reader(lines: int, writes: bool) -> Any:
+    """The loop for rows of so many lines, compiled for that number, and without a trace of writing where none is."""
 
     @numba.njit(nogil=True, error_model="numpy")
     def read(low: int, high: int, table: Any, stride: int, ids: Any, output: Any, floats: int, sums: Any) -> None:
-        rows, target = pointer(table), pointer(output)
+        rows, target, entries = pointer(table), pointer(output), pointer(ids)
         total, last = zeros(table), len(ids) - 1
         for position in range(low, high):
-            ahead = np.int64(ids[min(position + AHEAD, last)]) * stride
-            here = np.int64(ids[position]) * stride
+            ahead = np.int64(entries[min(position + AHEAD, last)]) * stride
+            here = np.int64(entries[position]) * stride
             for line in range(lines):
                 prefetch(rows, ahead + line * LINE)
             for line in range(lines):
                 total += load(rows, here + line * LINE, LINE)
-            for line in range(position * floats // LINE, (position + 1) * floats // LINE):
-                stream_line(target, line * LINE, total)
+            if writes:
+                for line in range(position * floats // LINE, (position + 1) * floats // LINE):
+                    stream_line(target, line * LINE, total)
         store(pointer(sums), 0, LINE, total)
 
     return read
@@ -74,7 +75,7 @@ def read_rows(table: np.ndarray, ids: np.ndarray, output: np.ndarray, floats: in
     sums = np.zeros((pieces, LINE), np.float32)
     cuts = np.arange(pieces + 1) * (len(ids) // LINE) // pieces * LINE  # no two pieces write to one line
     cuts[-1] = len(ids)
-    read = _reader(-(-table.shape[1] // LINE))
+    read = _reader(-(-table.shape[1] // LINE), floats > 0)
     threads.run(pieces, lambda p: read(cuts[p], cuts[p + 1], table, stride, ids, output, floats, sums[p]))
     return sums.sum(axis=0)
 
@@ -83,19 +84,20 @@ def read_rows(table: np.ndarray, ids: np.ndarray, output: np.ndarray, floats: in
 def _update(
     low: int, high: int, table: Any, state: Any, rows: Any, segments: Any, order: Any, sums: Any, scalars: Any
 ) -> None:
-    weights, states, sources = pointer(table), pointer(state), pointer(sums)
+    weights, states, sources, scalars_of = pointer(table), pointer(state), pointer(sums), pointer(scalars)
+    distinct, borders, entries = pointer(rows), pointer(segments), pointer(order)
     last_row, last_entry = len(rows) - 1, len(order) - 1
     for u in range(low, high):
-        ahead = np.int64(rows[min(u + AHEAD, last_row)]) * LINE
+        ahead = np.int64(distinct[min(u + AHEAD, last_row)]) * LINE
         prefetch_for_write(weights, ahead)
         prefetch_for_write(states, ahead)
         gradient, scalar = zeros(table), np.float32(0)
-        for entry in range(segments[u], segments[u + 1]):
-            prefetch(sources, np.int64(order[min(entry + AHEAD, last_entry)] // FIELDS) * LINE)
-            sample = order[entry] // FIELDS
+        for entry in range(borders[u], borders[u + 1]):
+            prefetch(sources, np.int64(entries[min(entry + AHEAD, last_entry)] // FIELDS) * LINE)
+            sample = entries[entry] // FIELDS
             gradient += load(sources, np.int64(sample) * LINE, LINE)
-            scalar += scalars[sample]
-        here = np.int64(rows[u]) * LINE
+            scalar += scalars_of[sample]
+        here = np.int64(distinct[u]) * LINE
         store(states, here, LINE, load(states, here, LINE) + gradient)
         store(weights, here, LINE, load(weights, here, LINE) + gradient)
         if scalar > 1e30:  # never, but the scalars must be read
