@@ -21,7 +21,7 @@ import statistics
 
 from machine import Others, print_header, print_table, write_json
 from native_rows import ROWS, Figure, Options
-from peers import INTERPRETERS
+from peers import INTERPRETERS, installed
 from timing import spread
 
 
@@ -55,6 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ |= {name: getattr(options, name) for name in INTERPRETERS.values() if getattr(options, name)}
     print_header(f"Targets of the native engine, backend {options.backend}, {options.rounds} rounds")
+    print(f"Peers in interpreters of their own: {installed()}\n", flush=True)
     rows, figures = [], {}
     for letter in options.only:
         others = Others()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import sys
 from typing import NamedTuple
 
@@ -55,6 +56,20 @@ def interpreter(package: str) -> str | None:
     return named or (sys.executable if importlib.util.find_spec(package) else None)
 
 
+def installed() -> str:
+    """Each peer's interpreter and the versions of what it runs on, in words."""
+    program = "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in %r.split()), sep=', ')"
+    words = []
+    for package, names in {"fbgemm_gpu": "fbgemm-gpu-cpu torch numpy", "xlearn": "xlearn numpy"}.items():
+        python = interpreter(package)
+        if python is None:
+            words.append(f"{package} not installed")
+        else:
+            found = subprocess.run([python, "-c", program % names], capture_output=True, text=True, check=True)
+            words.append(found.stdout.strip())
+    return "; ".join(words)
+
+
 def torch_peers() -> list[Peer]:
     """Two tables or one, threads by default or passive."""
     return [
@@ -100,7 +115,7 @@ def fastest_torch(step: Step, losses: list[float]) -> Peer:
 
 
 def fastest_fbgemm(step: Step, losses: list[float]) -> Peer | None:
-    """The layout and pooling that are fastest eager and passive; with those the best threads and head. None: not there."""
+    """The layout and pooling that are fastest eager and passive; with those the best threads and head; None: absent."""
     python = interpreter("fbgemm_gpu")
     if python is None:
         return None

@@ -1,8 +1,8 @@
 """The synthetic click logs of the speed benchmarks, and the weights that every side starts from. NumPy alone.
 
-W1: 26 id fields with 1,000,000 rows in all (sizes spread on a log scale from 4 to about 300,000), ids drawn from Zipf(1.05)
-within each field and scattered by a random permutation, so that hot rows are not neighbours; 13 standard normal
-numbers; labels from a planted first-order model with a click rate of about 0.26.
+W1: 26 id fields with 1,000,000 rows in all (sizes spread on a log scale from 4 to about 300,000), ids drawn from
+Zipf(1.05) within each field and scattered by a random permutation, so that hot rows are not neighbours; 13 standard
+normal numbers; labels from a planted first-order model with a click rate of about 0.26.
 
 W2: 26 fields of 384,615 rows each, 10,000,000 rows in all, so that no cache holds them; ids uniform or Zipf(1.05),
 scattered too; no numbers, B = 65,536, D = 15 and first order, so that a row is one cache line. Labels are coin tosses.
