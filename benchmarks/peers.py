@@ -79,10 +79,10 @@ def torch_peers() -> list[Peer]:
     ]
 
 
-def fbgemm_peer(python: str, threads: str, layout: str, pooling: str, head: str) -> Peer:
+def fbgemm_peer(python: str, threads: str, layout: str, head: str) -> Peer:
     """FBGEMM with those settings, which step_fbgemm.py explains."""
-    name = f"fbgemm {layout} {pooling} {head}{', passive' if threads != '0' else ''}"
-    return Peer(name, "step_fbgemm.py", threads, (layout, pooling, head), python)
+    name = f"fbgemm {layout} {head}{', passive' if threads != '0' else ''}"
+    return Peer(name, "step_fbgemm.py", threads, (layout, head), python)
 
 
 def start_ours(step: Step, backend: str) -> tuple[Side, list[float]]:
@@ -115,15 +115,14 @@ def fastest_torch(step: Step, losses: list[float]) -> Peer:
 
 
 def fastest_fbgemm(step: Step, losses: list[float]) -> Peer | None:
-    """The layout and pooling that are fastest eager and passive; with those the best threads and head; None: absent."""
+    """The layout that is faster eager and passive; with that the best threads and head. None: it is not installed."""
     python = interpreter("fbgemm_gpu")
     if python is None:
         return None
-    layouts = [(layout, pooling) for layout in ("one", "many") for pooling in ("sum", "none")]
-    taken = {(CORES, *rows, "eager"): 0.0 for rows in layouts}
-    for settings in taken:
-        taken[settings] = seconds(fbgemm_peer(python, *settings), step, losses)
-    rows = min(taken, key=lambda settings: taken[settings])[1:3]
-    for settings in ((CORES, *rows, "compiled"), ("0", *rows, "eager"), ("0", *rows, "compiled")):
-        taken[settings] = seconds(fbgemm_peer(python, *settings), step, losses)
-    return fbgemm_peer(python, *min(taken, key=lambda settings: taken[settings]))
+    first = [fbgemm_peer(python, CORES, layout, "eager") for layout in ("one", "many")]
+    taken = {peer.name: seconds(peer, step, losses) for peer in first}
+    best = min(first, key=lambda peer: taken[peer.name])
+    ways = [("0", "eager"), (CORES, "compiled"), ("0", "compiled")]
+    others = [fbgemm_peer(python, threads, best.settings[0], head) for threads, head in ways]
+    taken |= {peer.name: seconds(peer, step, losses) for peer in others}
+    return min([best, *others], key=lambda peer: taken[peer.name])

@@ -1,11 +1,12 @@
 """Worker of step.py: the training step with FBGEMM's CPU tables, Adagrad fused into their backward pass.
 
-python benchmarks/step_fbgemm.py WORKLOAD BATCH HIDDEN THREADS LAYOUT POOLING HEAD
+python benchmarks/step_fbgemm.py WORKLOAD BATCH HIDDEN THREADS LAYOUT HEAD
 
 The FM (and an MLP with fused Adam) on top is PyTorch's. The first order is one more column of the rows, padded to a
 multiple of 4 floats as FBGEMM wants it. THREADS 0 keeps PyTorch's default. LAYOUT "one": all fields share a table;
-"many": a table for each field. POOLING "sum" of bags of one id gives [B, F, C], "none" [F, B, C]. HEAD "eager" or
-"compiled", what stands on top of the rows by torch.compile. Ids are kept field-major, as FBGEMM takes them.
+"many": a table for each field. HEAD "eager" or "compiled", what stands on top of the rows by torch.compile. Ids are
+kept field-major, as FBGEMM takes them. Every id is a bag of its own, summed: PoolingMode.NONE gives the same rows, but
+its backward pass took ten times as long.
 Cases: "losses" of steps from the initial weights on the log's first batches; "step".
 """
 
@@ -26,10 +27,8 @@ from step_torch import Log, start_mlp_
 from timing import serve, timed
 from workload import FIELDS, Workload, hidden_widths, initial_rows, workload
 
-POOLINGS = {"sum": PoolingMode.SUM, "none": PoolingMode.NONE}
 
-
-def build_tables(work: Workload, layout: str, pooling: str) -> SplitTableBatchedEmbeddingBagsCodegen:
+def build_tables(work: Workload, layout: str) -> SplitTableBatchedEmbeddingBagsCodegen:
     """Tables of D + 1 columns and padding, with the initial weights that all sides share."""
     sizes = [work.rows] if layout == "one" else [int(size) for size in work.log.sizes]
     columns = -(-(work.dim + 1) // 4) * 4
@@ -39,7 +38,7 @@ def build_tables(work: Workload, layout: str, pooling: str) -> SplitTableBatched
         optimizer=EmbOptimType.EXACT_ADAGRAD,
         learning_rate=0.05,
         eps=1e-10,
-        pooling_mode=POOLINGS[pooling],
+        pooling_mode=PoolingMode.SUM,
     )
     start = torch.from_numpy(initial_rows(work)).split(sizes)
     for weight, (accumulator,), rows in zip(
@@ -51,11 +50,11 @@ def build_tables(work: Workload, layout: str, pooling: str) -> SplitTableBatched
 
 
 class Head(nn.Module):
-    """Rows [B, F, C] (or [F, B, C]: field_axis 0) -> logits [B]; column D is the first order."""
+    """Rows [B, F, C] -> logits [B]; column D is the first order."""
 
-    def __init__(self, work: Workload, hidden: tuple[int, ...], field_axis: int) -> None:
+    def __init__(self, work: Workload, hidden: tuple[int, ...]) -> None:
         super().__init__()
-        self.dim, self.field_axis = work.dim, field_axis
+        self.dim = work.dim
         self.bias = nn.Parameter(torch.zeros(1))
         self.mlp: nn.Sequential | None = None
         if hidden:
@@ -66,27 +65,26 @@ class Head(nn.Module):
 
     def forward(self, rows: Tensor, numbers: Tensor) -> Tensor:
         e = rows[..., : self.dim]
-        total = e.sum(self.field_axis)
-        pairs = 0.5 * (total * total - (e * e).sum(self.field_axis)).sum(1)
-        logits = self.bias + rows[..., self.dim].sum(self.field_axis) + pairs
+        total = e.sum(1)
+        pairs = 0.5 * (total * total - (e * e).sum(1)).sum(1)
+        logits = self.bias + rows[..., self.dim].sum(1) + pairs
         if self.mlp is None:
             return logits
-        flat = e.movedim(self.field_axis, 1).flatten(1)
-        return logits + self.mlp(torch.cat([flat, numbers], 1)).squeeze(1)
+        return logits + self.mlp(torch.cat([e.flatten(1), numbers], 1)).squeeze(1)
 
 
 class FbgemmStep:
     """One call is one step: gather a shuffled batch, forward, backward with Adagrad in it, Adam on the rest."""
 
-    def __init__(self, work: Workload, hidden: tuple[int, ...], layout: str, pooling: str, compiled: bool) -> None:
+    def __init__(self, work: Workload, hidden: tuple[int, ...], layout: str, compiled: bool) -> None:
         self.log = Log(work)
         starts = np.cumsum(work.log.sizes) - work.log.sizes if layout == "many" else np.zeros(FIELDS, np.int64)
         self.ids = (self.log.ids - torch.from_numpy(starts)).T.contiguous()  # [F, S]
         del self.log.ids
-        self.tables = build_tables(work, layout, pooling)
-        self.shape = (FIELDS, work.batch, -1) if pooling == "none" else (work.batch, FIELDS, -1)
+        self.tables = build_tables(work, layout)
+        self.shape = (work.batch, FIELDS, -1)
         self.offsets = torch.arange(FIELDS * work.batch + 1)
-        head = Head(work, hidden, field_axis=0 if pooling == "none" else 1)
+        head = Head(work, hidden)
         self.optimizer = torch.optim.Adam(head.parameters(), lr=1e-3, fused=True)
         self.head = torch.compile(head) if compiled else head
 
@@ -108,8 +106,8 @@ class FbgemmStep:
 
 
 if __name__ == "__main__":
-    name, batch, widths, threads, layout, pooling, kind = sys.argv[1:]
+    name, batch, widths, threads, layout, kind = sys.argv[1:]
     if int(threads):
         torch.set_num_threads(int(threads))
-    step = FbgemmStep(workload(name, int(batch)), hidden_widths(widths), layout, pooling, kind == "compiled")
+    step = FbgemmStep(workload(name, int(batch)), hidden_widths(widths), layout, kind == "compiled")
     serve({"losses": step.losses, "step": timed(step)})
