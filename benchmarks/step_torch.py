@@ -116,5 +116,6 @@ if __name__ == "__main__":
     name, batch, widths, threads, layout = sys.argv[1:]
     if int(threads):
         torch.set_num_threads(int(threads))
+    torch.sparse.check_sparse_tensor_invariants.disable()  # as by default, which PyTorch 2.14 warns of
     step = TorchStep(workload(name, int(batch)), hidden_widths(widths), layout)
     serve({"losses": step.losses, "step": timed(step)})
