@@ -34,6 +34,7 @@ class Figure(NamedTuple):
 
     target, aim  what it is held to; None: shown beside the others, not judged
     largest      the value may at most be the target; else it must be at least that
+    timed        it comes from timings, which a busy machine spoils
     """
 
     what: str
@@ -41,6 +42,7 @@ class Figure(NamedTuple):
     target: float | None = None
     aim: float | None = None
     largest: bool = True
+    timed: bool = True
 
 
 def kernels(kind: str, dim: int, pairs: dict[str, tuple[str, str, float, float]], options: Options) -> list[Figure]:
@@ -196,7 +198,7 @@ def memory(options: Options) -> list[Figure]:
             side = Side("fit_ours.py", ["400-400-400", options.backend, folder])
             peaks += side.ask("peak", 1)
             side.close()
-    return [Figure("W1 training's peak memory, MiB (400-400-400, Adagrad)", peaks, 350.0)]
+    return [Figure("W1 training's peak memory, MiB (400-400-400, Adagrad)", peaks, 350.0, timed=False)]
 
 
 ROWS: dict[str, Callable[[Options], list[Figure]]] = {

@@ -10,7 +10,7 @@ d  Adagrad with the plan given, over the memory limit  h  the 64-64 step beside 
 
 A figure is the median over rounds of the ratio within a round, with the least and largest. Batch assembly and plan_rows
 are inside every step. FBGEMM and xlearn are found as peers.py says; without them their figure is "not installed". The
-last column says how many cores other processes had meanwhile: above 0.2 or so the row says little.
+last column says how many cores other processes had meanwhile: above QUIET no timing is judged.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ from native_rows import ROWS, Figure, Options
 from peers import INTERPRETERS, installed
 from timing import spread
 
+QUIET = 0.2
 
-def verdict(figure: Figure) -> str:
+
+def verdict(figure: Figure, other_cores: float) -> str:
     """How the median stands to target and aim."""
     if figure.values is None:
         return "not installed"
     if figure.target is None:
         return ""
+    if figure.timed and other_cores > QUIET:
+        return "machine too busy to judge"
     sign = 1 if figure.largest else -1
     value = statistics.median(figure.values)
     if sign * value > sign * figure.target:
@@ -59,11 +63,14 @@ def main() -> None:
     rows, figures = [], {}
     for letter in options.only:
         others = Others()
-        for figure in ROWS[letter](Options(options.backend, options.rounds)):
-            measured = "" if figure.values is None else spread(figure.values)
+        found = ROWS[letter](Options(options.backend, options.rounds))
+        other_cores = others.cores()
+        for figure in found:
+            values = "" if figure.values is None else spread(figure.values)
+            judged = verdict(figure, other_cores)
             limits = bound(figure, figure.target), bound(figure, figure.aim)
-            rows.append([letter, figure.what, measured, *limits, verdict(figure), f"{others.cores():.2f}"])
-            figures[figure.what] = figure._asdict() | {"verdict": verdict(figure), "other_cores": others.cores()}
+            rows.append([letter, figure.what, values, *limits, judged, f"{other_cores:.2f}"])
+            figures[figure.what] = figure._asdict() | {"verdict": judged, "other_cores": other_cores}
     print()
     print_table(["", "figure", "median (least-largest)", "target", "aim", "verdict", "other cores"], rows)
     write_json(options.json, figures)

@@ -87,7 +87,7 @@ def fbgemm_peer(python: str, threads: str, layout: str, head: str) -> Peer:
 
 def start_ours(step: Step, backend: str) -> tuple[Side, list[float]]:
     """Our side, and the losses of its first steps, to which every peer is held."""
-    side = Side("step_ours.py", [*step[:1], str(step.batch), step.hidden, backend])
+    side = Side("step_ours.py", [step.workload, str(step.batch), step.hidden, backend])
     return side, side.ask("losses", CHECKED)
 
 
