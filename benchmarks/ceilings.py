@@ -77,11 +77,10 @@ def stream(source: np.ndarray, target: np.ndarray) -> None:
 
 
 class Gemm:
-    """The products of one step of an MLP inputs -> hidden... -> 1: forward, weight gradients, input gradients."""
+    """The products of one step of an MLP of these widths (inputs, hidden layers, 1): forward and both gradients."""
 
-    def __init__(self, batch: int, inputs: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, batch: int, widths: list[int]) -> None:
         draw = np.random.default_rng(0)
-        widths = [inputs, *hidden, 1]
         self.activations = [draw.standard_normal((batch, width), dtype=np.float32) for width in widths]
         self.weights = [draw.standard_normal(pair, dtype=np.float32) for pair in itertools.pairwise(widths)]
         self.gradients = [np.empty_like(activation) for activation in self.activations]

@@ -6,10 +6,12 @@ figures to the file named by ``--json``.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
 import platform
+import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +35,33 @@ def version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "absent"
+
+
+class Others:
+    """How many cores processes outside this one's group have used since it was made; NaN where /proc does not tell."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter(), self._seconds()
+
+    def cores(self) -> float:
+        """Cores, on average."""
+        start, seconds = self.start
+        return (self._seconds() - seconds) / (time.perf_counter() - start)
+
+    @staticmethod
+    def _seconds() -> float:
+        """Seconds of computing by all processes, less those by this process group and children it has waited for."""
+        try:
+            used = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+            every = sum(int(ticks) for place, ticks in enumerate(used[:8]) if place not in (3, 4))  # idle, waiting
+            own = 0
+            for stat in Path("/proc").glob("[0-9]*/stat"):
+                with contextlib.suppress(OSError):  # it has ended meanwhile
+                    fields = stat.read_text().rpartition(")")[2].split()
+                    own += sum(map(int, fields[11:15])) if int(fields[2]) == os.getpgrp() else 0
+        except OSError:
+            return float("nan")
+        return (every - own) / os.sysconf("SC_CLK_TCK")
 
 
 def describe() -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""The whole training step of W1 (see workload.py), ours and PyTorch's, in turns.
+"""The whole training step of W1 (see workload.py), ours, PyTorch's and FBGEMM's, in turns.
 
-    python benchmarks/step.py [--hidden 64-64 400-400-400] [--rounds 6] [--backend auto] [--json FILE]
+    python benchmarks/step.py [--hidden 64-64 400-400-400] [--batch 4096] [--rounds 6] [--backend auto] [--json FILE]
 
-A step is: assemble a shuffled batch of 4096, row plan, forward, backward, Adagrad (lr 0.05) on embedding and
-first-order rows, Adam on the rest. PyTorch does it with sparse gradients (torch.optim.Adagrad) and fused Adam, with its
-default threads and with one thread per core and a passive OpenMP wait policy, each with the first order as a table of
-its own and as one more column of a single table; the fastest of the four counts. Ours keeps one table.
+A step is: assemble a shuffled batch, row plan, forward, backward, Adagrad (lr 0.05) on embedding and first-order rows,
+Adam on the rest. Peers are PyTorch with sparse gradients (torch.optim.Adagrad) and, where it is installed (README.md),
+FBGEMM with Adagrad fused into its tables' backward pass. Each is tried beforehand with its default threads and with one
+thread per core and a passive OpenMP wait policy, with each layout of its tables (see step_torch.py, step_fbgemm.py);
+the fastest way of each peer takes part. All start from the same weights, and the losses of the first steps must agree.
 
 Each side is a process of its own (see timing.py): in one process the pools of OpenBLAS and OpenMP disturb whoever is
 not theirs. The sides take turns, one computes at a time, ``rounds`` rounds after a warm-up turn each; a figure is the
@@ -17,77 +18,71 @@ products through NumPy, and its looked-up rows read once.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 
 from machine import print_header, print_table, write_json
-from timing import Side, spread
+from peers import Step, fastest_fbgemm, fastest_torch, start_ours
+from timing import interleave, ratios, spread
 from workload import BATCH
 
 Turns = dict[str, list[float]]
 
 
-def measure(hidden: str, backend: str, rounds: int) -> Turns:
-    """Seconds per step of every side in every round."""
-    ours = Side("step_ours.py", [hidden, backend])
-    cores = str(os.cpu_count())
-    torch = {
-        f"torch{', one table' if layout == 'lane' else ''}{', passive' if threads != '0' else ''}": Side(
-            "step_torch.py", [hidden, threads, layout], {"OMP_WAIT_POLICY": "PASSIVE"} if threads != "0" else None
-        )
-        for layout in ("two", "lane")
-        for threads in ("0", cores)
-    }
-    sides = {
+def measure(step: Step, backend: str, rounds: int, peers: tuple[str, ...] = ("torch", "fbgemm")) -> Turns:
+    """Seconds per step of every side in every round: ours, gather, gemm (with an MLP), and the peers by their names."""
+    ours, losses = start_ours(step, backend)
+    find = {"torch": fastest_torch, "fbgemm": fastest_fbgemm}
+    found = [peer for peer in (find[name](step, losses) for name in peers) if peer is not None]
+    sides = {peer.name: peer.start(step) for peer in found}
+    timed = {
         "ours": (ours, "step"),
-        **{name: (side, "step") for name, side in torch.items()},
+        **{name: (side, "step") for name, side in sides.items()},
         "gather": (ours, "gather"),
-        **({} if hidden == "fm" else {"gemm": (ours, "gemm")}),
     }
-    calls = 16 if len(hidden) < 8 else 8
-    for side, case in sides.values():
-        side.turn(case, calls)
-    turns: Turns = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, (side, case) in sides.items():
-            turns[name].append(side.turn(case, calls))
-    for side in (ours, *torch.values()):
+    if step.hidden != "fm":
+        timed["gemm"] = (ours, "gemm")
+    turns = interleave({name: (*side, step.calls) for name, side in timed.items()}, rounds)
+    for side in (ours, *sides.values()):
         side.close()
     return turns
 
 
-def ratios(over: list[float], under: list[float]) -> list[float]:
-    """Ratio within each round."""
-    return [a / b for a, b in zip(over, under, strict=True)]
+def times_as_fast(turns: Turns, peer: str) -> list[float] | None:
+    """The peer's time over ours in each round; None where it took no part."""
+    name = next((name for name in turns if name.startswith(peer)), None)
+    return None if name is None else ratios(turns[name], turns["ours"])
 
 
-def report(hidden: str, turns: Turns) -> dict[str, float]:
+def report(step: Step, turns: Turns) -> dict[str, float]:
     """Prints one table; returns the ratios that matter."""
     rows = []
     for name, seconds in turns.items():
-        rate = f"{BATCH / statistics.median(seconds) / 1e3:.1f}k"
+        rate = f"{step.batch / statistics.median(seconds) / 1e3:.1f}k"
         rows.append([name, spread(seconds, 1e3), rate, spread(ratios(seconds, turns["ours"]))])
-    print_table([hidden, "ms per step (least-largest)", "samples/s", "time over ours"], rows)
-    faster = min((n for n in turns if n.startswith("torch")), key=lambda name: statistics.median(turns[name]))
+    print_table([f"{step.hidden}, B={step.batch}", "ms per step (least-largest)", "samples/s", "time over ours"], rows)
     floor = [sum(parts) for parts in zip(*(turns[name] for name in ("gather", "gemm") if name in turns), strict=True)]
-    figures = {"speedup": ratios(turns[faster], turns["ours"]), "over_ceiling": ratios(turns["ours"], floor)}
-    print(f"{hidden}: {spread(figures['speedup'])} times as fast as {faster}; ", end="")
-    print(f"{spread(figures['over_ceiling'])} times the ceiling (its rows read once plus its matrix products)\n")
+    speedups = {peer: times_as_fast(turns, peer) for peer in ("torch", "fbgemm")}
+    figures = {f"over_{peer}": values for peer, values in speedups.items() if values is not None}
+    figures["over_ceiling"] = ratios(turns["ours"], floor)
+    print("; ".join(f"{name} {spread(values)}" for name, values in figures.items()), end="")
+    print(" (the ceiling: its rows read once plus its matrix products)\n")
     return {name: statistics.median(values) for name, values in figures.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hidden", nargs="+", default=["64-64", "400-400-400"], help="MLP widths, or fm")
+    parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    print_header(f"W1 training step, batch {BATCH}, backend {options.backend}")
+    print_header(f"W1 training step, batch {options.batch}, backend {options.backend}")
     figures = {}
     for hidden in options.hidden:
-        turns = measure(hidden, options.backend, options.rounds)
-        figures[hidden] = {**report(hidden, turns), "seconds": turns}
+        step = Step("w1", options.batch, hidden)
+        turns = measure(step, options.backend, options.rounds)
+        figures[hidden] = {**report(step, turns), "seconds": turns}
     write_json(options.json, figures)
 
 

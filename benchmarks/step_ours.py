@@ -1,8 +1,9 @@
-"""Worker of step.py: W1's training step in fastfm_core, Adagrad on the rows, Adam on the rest; and its ceilings.
+"""Worker of step.py: a training step in fastfm_core, Adagrad on the rows, Adam on the rest; and its ceilings.
 
-python benchmarks/step_ours.py HIDDEN BACKEND      HIDDEN such as 64-64, or fm for the FM alone
+python benchmarks/step_ours.py WORKLOAD BATCH HIDDEN BACKEND      HIDDEN such as 64-64, or fm for the FM alone
 
-Cases: "step"; "gemm", the matrix products of that step alone; "gather", its rows read once and nothing else.
+Cases: "losses" of steps from the initial weights on the log's first batches; "step"; "gemm", the matrix products of
+that step alone; "gather", its rows read once and nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -21,18 +21,41 @@ from fastfm_core.contract import Batch
 from fastfm_core.data import Batches, Encoded
 from fastfm_core.models import Model
 from fastfm_core.optim import Adagrad, Adam
-from timing import serve
-from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, click_log
+from timing import serve, timed
+from workload import FIELDS, Workload, hidden_widths, initial_layers, initial_rows, workload
 
 GATHERED = 16
 
 
-def endless_batches(log: ClickLog, plan: Any = None) -> Iterator[Batch]:
-    """Shuffled batches of the encoded log, epoch after epoch; with their row plans where ``plan`` makes them."""
-    unknown = np.full(FIELDS, -1, np.int64)
-    encoded = Encoded(log.ids, ROWS, FIELDS, unknown, dense=log.numbers, labels=log.labels)
-    batches = Batches(encoded, batch_size=BATCH, plan=plan)
-    return itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
+def batches(work: Workload, backend: str | None = None, shuffle: bool = True) -> Batches:
+    """The encoded log, cut into batches; they bring their row plans along where a backend makes them."""
+    log = work.log
+    numbers = log.numbers if log.numbers.shape[1] else None
+    encoded = Encoded(log.ids, work.rows, FIELDS, np.full(FIELDS, -1), dense=numbers, labels=log.labels)
+    plan = backends.get(backend).plan_rows if backend else None
+    return Batches(encoded, batch_size=work.batch, shuffle=shuffle, plan=plan)
+
+
+def endless(source: Batches) -> Iterator[Batch]:
+    """Shuffled batches, epoch after epoch."""
+    return itertools.chain.from_iterable(source.epoch(epoch) for epoch in itertools.count(1))
+
+
+def build_model(work: Workload, hidden: tuple[int, ...], backend: str) -> Model:
+    """FM, or DeepFM with these hidden layers, with the initial weights that all sides share."""
+    shape = {"rows": work.rows, "fields": FIELDS, "dense": work.log.numbers.shape[1], "dim": work.dim, "hidden": hidden}
+    model = models.build("deepfm" if hidden else "fm", backend=backends.get(backend), dropout=0.0, init_std=0, **shape)
+    columns, layers = initial_rows(work), iter(initial_layers(work.widths(hidden)))
+    tables = optim.tables_of(model)
+    for name, tensor in model.named_parameters():
+        if name in tables:  # [V, D] and [V], or [V, D + 1]
+            width = tensor.data[:1].size
+            tensor.data[...] = columns[:, :width].reshape(tensor.data.shape)
+            columns = columns[:, width:]
+        elif tensor.data.ndim == 2:
+            tensor.data[...] = next(layers)
+    model.train()
+    return model
 
 
 class BothOptimizers:
@@ -57,27 +80,31 @@ class BothOptimizers:
 class OurStep:
     """One call is one step: batch assembly, row plan, forward, backward, both optimizers; returns the loss."""
 
-    def __init__(self, hidden: tuple[int, ...], backend: str, log: ClickLog) -> None:
-        kernels = backends.get(backend)
-        self.batches = endless_batches(log, kernels.plan_rows)
-        shape = {"rows": ROWS, "fields": FIELDS, "dense": NUMBERS, "dim": DIM, "hidden": hidden}
-        self.model = models.build("deepfm" if hidden else "fm", backend=kernels, dropout=0.0, **shape)
+    def __init__(self, work: Workload, hidden: tuple[int, ...], backend: str) -> None:
+        self.ordered = batches(work, backend, shuffle=False).epoch(0)
+        self.shuffled = endless(batches(work, backend))
+        self.model = build_model(work, hidden, backend)
         self.optimizer = BothOptimizers(self.model)
         self.steps = itertools.count(1)
-        self.model.train()
 
     def __call__(self) -> float:
-        batch = next(self.batches)
+        return self.train(next(self.shuffled))
+
+    def train(self, batch: Batch) -> float:
         return train.train_step(self.model, self.optimizer, batch, task="binary", step=next(self.steps))
+
+    def losses(self, calls: int) -> list[float]:
+        """Of steps on the log's first batches, in order."""
+        return [self.train(batch) for batch in itertools.islice(self.ordered, calls)]
 
 
 class Gather:
-    """Reads every row of a shuffled batch of the log from a table of W1's size; the batches are made beforehand."""
+    """Reads every row of a shuffled batch of the log from a table of its size; the batches are made beforehand."""
 
-    def __init__(self, log: ClickLog) -> None:
-        batches = itertools.islice(endless_batches(log), GATHERED)
-        self.ids = itertools.cycle([batch.entries.ids for batch in batches])
-        self.table = aligned_zeros((ROWS, DIM), np.float32)
+    def __init__(self, work: Workload) -> None:
+        source = itertools.islice(endless(batches(work)), GATHERED)
+        self.ids = itertools.cycle([batch.entries.ids for batch in source])
+        self.table = aligned_zeros((work.rows, 16), np.float32)
         self.table[:] = 0.01
 
     def __call__(self) -> None:
@@ -85,9 +112,10 @@ class Gather:
 
 
 if __name__ == "__main__":
-    widths = () if sys.argv[1] == "fm" else tuple(int(width) for width in sys.argv[1].split("-"))
-    click_data = click_log()
-    cases = {"step": OurStep(widths, sys.argv[2], click_data), "gather": Gather(click_data)}
-    if widths:
-        cases["gemm"] = ceilings.Gemm(BATCH, FIELDS * DIM + NUMBERS, widths)
+    name, batch, widths, backend = sys.argv[1:]
+    work, hidden = workload(name, int(batch)), hidden_widths(widths)
+    step = OurStep(work, hidden, backend)
+    cases = {"losses": step.losses, "step": timed(step), "gather": timed(Gather(work))}
+    if hidden:
+        cases["gemm"] = timed(ceilings.Gemm(work.batch, work.widths(hidden)))
     serve(cases)

@@ -19,25 +19,25 @@ import ceilings
 from fastfm_core import backends
 from step_ours import Gather, OurStep
 from timing import IDLE
-from workload import BATCH, DIM, FIELDS, NUMBERS, ClickLog, click_log
+from workload import BATCH, DIM, ROWS, Workload, click_log
 
 ROUNDS, CHECKED, AWAKE = 10, 3, 3
 MODELS = {"fm": (), "deepfm-64-64": (64, 64), "deepfm-400-400-400": (400, 400, 400)}
 
 
 @pytest.fixture(scope="module")
-def log() -> ClickLog:
-    return click_log(16 * BATCH)
+def work() -> Workload:
+    return Workload(click_log(16 * BATCH), ROWS, DIM, BATCH)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_step(benchmark: Any, log: ClickLog, name: str) -> None:
+def test_step(benchmark: Any, work: Workload, name: str) -> None:
     hidden = MODELS[name]
     backend = backends.get(os.environ.get("FASTFM_BACKEND", "auto"))
-    step, reference = (OurStep(hidden, which, log) for which in (backend.name, "reference"))
+    step, reference = (OurStep(work, hidden, which) for which in (backend.name, "reference"))
     for _ in range(CHECKED):
         assert abs(step() - reference()) < 1e-4
-    floors = [Gather(log), *([ceilings.Gemm(BATCH, FIELDS * DIM + NUMBERS, hidden)] if hidden else [])]
+    floors = [Gather(work), *([ceilings.Gemm(BATCH, work.widths(hidden))] if hidden else [])]
     least: list[float] = []
 
     def setup() -> None:

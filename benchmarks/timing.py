@@ -1,9 +1,10 @@
 """Alternating timings: two or more sides take turns, one computes at a time, with idle time between the turns.
 
-A side is a process that reads lines "CASE CALLS" and answers each with a JSON list of seconds, one per call. Separate
-processes keep the thread pools apart: OpenBLAS's and OpenMP's workers spin for up to 110 ms after their last job,
-and in one process they would also share environment variables and allocator. IDLE seconds pass between turns, so that
-the pools of the side that has just finished are asleep.
+A side is a process that reads lines "CASE CALLS" and answers each with a JSON list, one number per call: seconds of a
+timed case, else what is to be checked, such as losses. Separate processes keep the thread pools apart: OpenBLAS's and
+OpenMP's workers spin for up to 110 ms after their last job, and in one process they would also share environment
+variables and allocator. IDLE seconds pass between turns, so that the pools of the side that has just finished are
+asleep. A peer's side may run in another interpreter, and imports nothing of this package then.
 """
 
 from __future__ import annotations
@@ -18,13 +19,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 IDLE = 0.2
+Case = Callable[[int], list[float]]
 
 
 class Side:
-    """A worker process: ``python SCRIPT ARGUMENTS`` with additional environment variables."""
+    """A worker process: ``PYTHON SCRIPT ARGUMENTS`` with additional environment variables."""
 
-    def __init__(self, script: str, arguments: Sequence[str], environment: dict[str, str] | None = None) -> None:
-        command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
+    def __init__(
+        self,
+        script: str,
+        arguments: Sequence[str],
+        environment: dict[str, str] | None = None,
+        python: str = sys.executable,
+    ) -> None:
+        command = [python, str(Path(__file__).with_name(script)), *arguments]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -42,15 +50,19 @@ class Side:
             raise RuntimeError(f"the worker ended: {self.process.args}")
         return json.loads(line)
 
-    def turn(self, case: str, calls: int) -> float:
-        """Median seconds per call of one turn, after IDLE seconds of silence."""
+    def ask(self, case: str, calls: int) -> list[float]:
+        """One number per call of the case."""
         assert self.process.stdin is not None
-        time.sleep(IDLE)
         self.process.stdin.write(f"{case} {calls}\n")
         self.process.stdin.flush()
-        seconds = self.read()
-        assert isinstance(seconds, list)
-        return statistics.median(seconds)
+        numbers = self.read()
+        assert isinstance(numbers, list)
+        return numbers
+
+    def turn(self, case: str, calls: int) -> float:
+        """Median seconds per call of one turn, after IDLE seconds of silence."""
+        time.sleep(IDLE)
+        return statistics.median(self.ask(case, calls))
 
     def close(self) -> None:
         """Ends the worker."""
@@ -59,20 +71,45 @@ class Side:
         self.process.wait()
 
 
-def serve(cases: dict[str, Callable[[], object]]) -> None:
+def timed(work: Callable[[], object]) -> Case:
+    """The case whose numbers are the seconds of each call."""
+
+    def seconds(calls: int) -> list[float]:
+        taken = []
+        for _ in range(calls):
+            start = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - start)
+        return taken
+
+    return seconds
+
+
+def serve(cases: dict[str, Case]) -> None:
     """The worker's half: answers "ready", then every line "CASE CALLS" until the input ends."""
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         case, calls = line.split()
-        seconds = []
-        for _ in range(int(calls)):
-            start = time.perf_counter()
-            cases[case]()
-            seconds.append(time.perf_counter() - start)
-        print(json.dumps(seconds), flush=True)
+        print(json.dumps(cases[case](int(calls))), flush=True)
 
 
 def spread(values: Sequence[float], scale: float = 1.0, digits: int = 2) -> str:
     """ "median (min-max)" of the values times scale."""
     median, low, high = (scale * f(values) for f in (statistics.median, min, max))
     return f"{median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+
+
+def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
+    """Ratio within each round."""
+    return [a / b for a, b in zip(over, under, strict=True)]
+
+
+def interleave(sides: dict[str, tuple[Side, str, int]], rounds: int) -> dict[str, list[float]]:
+    """Seconds per call, by name and round, of every (side, case, calls): in turns, after a warm-up turn each."""
+    for side, case, calls in sides.values():
+        side.turn(case, calls)
+    turns: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, (side, case, calls) in sides.items():
+            turns[name].append(side.turn(case, calls))
+    return turns

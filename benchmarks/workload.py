@@ -1,17 +1,24 @@
-"""W1, the synthetic click log of the speed benchmarks.
+"""The synthetic click logs of the speed benchmarks, and the weights that every side starts from. NumPy alone.
 
-26 id fields with 1,000,000 rows in all (sizes spread on a log scale from 4 to about 300,000), ids drawn from Zipf(1.05)
-within each field and scattered by a random permutation, so that hot rows are not neighbours; 13 standard normal
-numbers; labels from a planted first-order model with a click rate of about 0.26. Everything follows from the seed.
+W1: 26 id fields with 1,000,000 rows in all (sizes spread on a log scale from 4 to about 300,000), ids drawn from
+Zipf(1.05) within each field and scattered by a random permutation, so that hot rows are not neighbours; 13 standard
+normal numbers; labels from a planted first-order model with a click rate of about 0.26.
+
+W2: 26 fields of 384,615 rows each, 10,000,000 rows in all, so that no cache holds them; ids uniform or Zipf(1.05),
+scattered too; no numbers, B = 65,536, D = 15 and first order, so that a row is one cache line. Labels are coin tosses.
+
+Everything follows from the seed.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
 FIELDS, ROWS, NUMBERS, DIM, BATCH = 26, 1_000_000, 13, 16, 4096
+LARGE_ROWS, LARGE_DIM, LARGE_BATCH, LARGE_BATCHES = 10_000_000, 15, 65_536, 3
 SMALLEST, LARGEST, EXPONENT = 4, 300_000, 1.05
 
 
@@ -55,3 +62,52 @@ def click_log(samples: int = 48 * BATCH, seed: int = 7) -> ClickLog:
     probability = 1.0 / (1.0 + np.exp(1.3 - 1.2 * (score - score.mean()) / score.std()))
     labels = (generator.random(samples) < probability).astype(np.float32)
     return ClickLog(ids.astype(np.int32), numbers, labels, sizes)
+
+
+def large_log(kind: str, samples: int = LARGE_BATCHES * LARGE_BATCH, seed: int = 11) -> ClickLog:
+    """W2 with "uniform" or "zipf" ids."""
+    generator = np.random.default_rng(seed)
+    size = LARGE_ROWS // FIELDS
+    draw = {"uniform": lambda: generator.integers(0, size, samples), "zipf": lambda: zipf(generator, size, samples)}
+    ids = np.stack([field * size + draw[kind]() for field in range(FIELDS)], axis=1).astype(np.int32)
+    labels = (generator.random(samples) < 0.3).astype(np.float32)
+    return ClickLog(ids, np.zeros((samples, 0), np.float32), labels, np.full(FIELDS, size))
+
+
+class Workload(NamedTuple):
+    """A log and the sizes a training step on it has: V rows, D dims besides the first order, B samples."""
+
+    log: ClickLog
+    rows: int
+    dim: int
+    batch: int
+
+    def widths(self, hidden: tuple[int, ...]) -> list[int]:
+        """Of the MLP: inputs, hidden layers, 1."""
+        return [FIELDS * self.dim + self.log.numbers.shape[1], *hidden, 1]
+
+
+def workload(name: str, batch: int = BATCH) -> Workload:
+    """ "w1" with that batch, or W2 as "uniform" or "zipf"."""
+    if name == "w1":
+        return Workload(click_log(), ROWS, DIM, batch)
+    return Workload(large_log(name), LARGE_ROWS // FIELDS * FIELDS, LARGE_DIM, LARGE_BATCH)
+
+
+def initial_rows(work: Workload) -> np.ndarray:
+    """[V, D + 1] float32, N(0, 0.1) so that pairs matter from the first step; the last column is the first order."""
+    rows = np.random.default_rng(1).standard_normal((work.rows, work.dim + 1), dtype=np.float32)
+    rows *= np.float32(0.1)
+    return rows
+
+
+def initial_layers(widths: list[int]) -> list[np.ndarray]:
+    """Weight matrices [inputs, outputs] float32 of an MLP (He et al., ICCV 2015); its biases start at 0."""
+    generator = np.random.default_rng(2)
+    pairs = itertools.pairwise(widths)
+    return [generator.standard_normal(pair, dtype=np.float32) * np.float32((2 / pair[0]) ** 0.5) for pair in pairs]
+
+
+def hidden_widths(text: str) -> tuple[int, ...]:
+    """ "64-64" -> (64, 64); "fm" -> (), the FM alone."""
+    return () if text == "fm" else tuple(int(width) for width in text.split("-"))

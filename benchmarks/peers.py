@@ -1,0 +1,129 @@
+"""The peers of the training step: how each of their sides is started, held against ours, and the fastest one found.
+
+FBGEMM and xlearn want interpreters of their own (README.md says how to install them), named by the environment
+variables FASTFM_FBGEMM_PYTHON and FASTFM_XLEARN_PYTHON; without them the current one counts if it can import them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+from timing import Side
+
+TOLERANCE, CHECKED, TRIES = 1e-5, 3, 3
+CORES = str(os.cpu_count())
+INTERPRETERS = {"fbgemm_gpu": "FASTFM_FBGEMM_PYTHON", "xlearn": "FASTFM_XLEARN_PYTHON"}
+
+
+class Step(NamedTuple):
+    """A training step: workload "w1", "uniform" or "zipf", samples of a batch, hidden layers such as 64-64, or fm."""
+
+    workload: str
+    batch: int
+    hidden: str
+
+    @property
+    def calls(self) -> int:
+        """Steps of a turn, so that it takes about a second."""
+        if self.workload != "w1":
+            return 2
+        return (32 if self.batch < 1024 else 16) // (2 if len(self.hidden) > 5 else 1)
+
+
+class Peer(NamedTuple):
+    """One way to run a peer; threads "0" is its own default, else OpenMP's threads wait passively."""
+
+    name: str
+    script: str
+    threads: str
+    settings: tuple[str, ...]
+    python: str = sys.executable
+
+    def start(self, step: Step) -> Side:
+        """Its process, ready to be asked."""
+        environment = {"OMP_WAIT_POLICY": "PASSIVE"} if self.threads != "0" else {}
+        arguments = [step.workload, str(step.batch), step.hidden, self.threads, *self.settings]
+        return Side(self.script, arguments, environment, self.python)
+
+
+def interpreter(package: str) -> str | None:
+    """The Python that has the package; None: not installed."""
+    named = os.environ.get(INTERPRETERS[package])
+    return named or (sys.executable if importlib.util.find_spec(package) else None)
+
+
+def installed() -> str:
+    """Each peer's interpreter and the versions of what it runs on, in words."""
+    program = "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in %r.split()), sep=', ')"
+    words = []
+    for package, names in {"fbgemm_gpu": "fbgemm-gpu-cpu torch numpy", "xlearn": "xlearn numpy"}.items():
+        python = interpreter(package)
+        if python is None:
+            words.append(f"{package} not installed")
+        else:
+            found = subprocess.run([python, "-c", program % names], capture_output=True, text=True, check=True)
+            words.append(found.stdout.strip())
+    return "; ".join(words)
+
+
+def torch_peers() -> list[Peer]:
+    """Two tables or one, threads by default or passive."""
+    return [
+        Peer(f"torch {layout}{', passive' if threads != '0' else ''}", "step_torch.py", threads, (layout,))
+        for layout in ("two", "lane")
+        for threads in ("0", CORES)
+    ]
+
+
+def fbgemm_peer(python: str, threads: str, layout: str, head: str) -> Peer:
+    """FBGEMM with those settings, which step_fbgemm.py explains."""
+    name = f"fbgemm {layout} {head}{', passive' if threads != '0' else ''}"
+    return Peer(name, "step_fbgemm.py", threads, (layout, head), python)
+
+
+def start_ours(step: Step, backend: str) -> tuple[Side, list[float]]:
+    """Our side, and the losses of its first steps, to which every peer is held."""
+    side = Side("step_ours.py", [step.workload, str(step.batch), step.hidden, backend])
+    return side, side.ask("losses", CHECKED)
+
+
+def seconds(peer: Peer, step: Step, losses: list[float]) -> float:
+    """The least median of a few short turns of a peer, after its first losses were found equal to ours."""
+    side = peer.start(step)
+    require_equal(peer.name, side.ask("losses", CHECKED), losses)
+    calls = max(1, step.calls // 4)
+    side.turn("step", calls)
+    least = min(side.turn("step", calls) for _ in range(TRIES))
+    side.close()
+    print(f"  {step.hidden} B={step.batch}, {peer.name}: {least * 1e3:.1f} ms", flush=True)
+    return least
+
+
+def require_equal(name: str, found: list[float], expected: list[float]) -> None:
+    """Ends the program where a peer's losses differ from ours by more than float32's rounding."""
+    gap = max(abs(a - b) for a, b in zip(found, expected, strict=True))
+    if not gap <= TOLERANCE:
+        sys.exit(f"{name} computes something else: its first losses differ from ours by {gap:.1e}")
+
+
+def fastest_torch(step: Step, losses: list[float]) -> Peer:
+    """Of PyTorch's four."""
+    return min(torch_peers(), key=lambda peer: seconds(peer, step, losses))
+
+
+def fastest_fbgemm(step: Step, losses: list[float]) -> Peer | None:
+    """The layout that is faster eager and passive; with that the best threads and head. None: it is not installed."""
+    python = interpreter("fbgemm_gpu")
+    if python is None:
+        return None
+    first = [fbgemm_peer(python, CORES, layout, "eager") for layout in ("one", "many")]
+    taken = {peer.name: seconds(peer, step, losses) for peer in first}
+    best = min(first, key=lambda peer: taken[peer.name])
+    ways = [("0", "eager"), (CORES, "compiled"), ("0", "compiled")]
+    others = [fbgemm_peer(python, threads, best.settings[0], head) for threads, head in ways]
+    taken |= {peer.name: seconds(peer, step, losses) for peer in others}
+    return min([best, *others], key=lambda peer: taken[peer.name])
