@@ -5,6 +5,7 @@
 // Without slot_values e_s is c_i v_i, and the terms -pair_grad_b c_i^2 v of a row are collected as one factor of the row.
 // A *rule* consumes the summed gradient line by line: rule.request(row) asks for memory, rule.line(u, row, c, gradient,
 // left) gets the columns c .. c + left - 1 of distinct row u (update.hpp has the optimizers' rules).
+// Loops take local copies of their arguments, which stay in registers: anything else a store might have changed.
 // Rows are independent of each other, so cuts between them change no bits. Formula: fastfm_core/contract.py, RowSource.
 #pragma once
 #include "fastfm/contract.hpp"
@@ -124,12 +125,13 @@ FASTFM_INLINE void consume(const Gradients<Float, Id>& gradients, Summed<Float, 
 
 // Distinct rows low .. high - 1.
 template <class Float, class Id, class Rule>
-void for_each_row(const RowGradients<Float, Id>& of, const Rule& rule, int64_t low, int64_t high) {
-    const Gradients<Float, Id> gradients{of};
-    const int64_t dim = gradients.source.dim, last_row = gradients.plan.count - 1;
-    by_length<Float>(dim, [&](auto lines, auto whole) {
+void for_each_row(const RowGradients<Float, Id>& of, const Rule& given, int64_t low, int64_t high) {
+    by_length<Float>(of.source.dim, [&](auto lines, auto whole) {
         constexpr int Lines = decltype(lines)::value;
         constexpr bool Whole = decltype(whole)::value;
+        const Gradients<Float, Id> gradients{of};
+        const Rule rule = given;
+        const int64_t dim = gradients.source.dim, last_row = gradients.plan.count - 1;
         for (int64_t u = low; u < high; ++u) {
             rule.request(gradients.plan.rows[least(u + rows_ahead, last_row)], gradients.columns());
             int64_t c = 0;

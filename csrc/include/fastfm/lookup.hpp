@@ -7,6 +7,7 @@
 // sample and keeps S and the squares in registers, up to four lines of a row at a time. Where the first-order weight is
 // a lane of the row (contract.hpp) and shares a line with its last dims, it is summed with them for nothing.
 //
+// Loops take local copies of their arguments, which stay in registers: anything else a store might have changed.
 // Each output element belongs to one sample or slot and its terms are added in the order of the entries, so cuts between
 // samples change no bits. Source: Rendle, "Factorization Machines", ICDM 2010, Lemma 3.1.
 #pragma once
@@ -25,8 +26,9 @@ template <class Float> FASTFM_INLINE bool is_lane(const Table<Float>& table) {
 template <class Float, class Id>
 FASTFM_INLINE void request_entry(const Table<Float>& table, const Entries<Float, Id>& entries, int64_t i) {
     const int64_t row = entries.ids[least(i + entries_ahead, entries.count - 1)];
-    prefetch(table.rows + row * table.stride, table.dim);
-    if (table.linear) __builtin_prefetch(table.linear + row * table.linear_stride);
+    const bool lane = is_lane(table);
+    prefetch(table.rows + row * table.stride, table.dim + lane);
+    if (table.linear && !lane) __builtin_prefetch(table.linear + row * table.linear_stride);
 }
 
 // c_i w_i
@@ -47,8 +49,8 @@ FASTFM_INLINE Span<Float, Lines> term(const Table<Float>& table, const Entries<F
 
 // Every entry is a slot of its own. Sample b has F of them, or, where nothing is pooled, offsets[b] .. offsets[b + 1].
 template <class Float, class Id> struct SingleIds {
-    const Table<Float>& table;
-    const Entries<Float, Id>& entries;
+    Table<Float> table;
+    Entries<Float, Id> entries;
 
     int64_t first_slot(int64_t b) const { return entries.offsets ? entries.offsets[b] : b * entries.fields; }
     FASTFM_INLINE void request(int64_t s) const { request_entry(table, entries, s); }
@@ -60,8 +62,8 @@ template <class Float, class Id> struct SingleIds {
 
 // Slot s pools its entries by summing c_i v_i.
 template <class Float, class Id> struct Bags {
-    const Table<Float>& table;
-    const Entries<Float, Id>& entries;
+    Table<Float> table;
+    Entries<Float, Id> entries;
 
     int64_t first_slot(int64_t b) const { return b * entries.fields; }
     FASTFM_INLINE void request(int64_t s) const {
@@ -82,7 +84,7 @@ template <class Float, class Id> struct Bags {
 
 // Slot vectors [M, D] that are there already.
 template <class Float> struct GivenSlots {
-    const Table<Float>& table; // rows: the slot vectors; no first order
+    Table<Float> table; // rows: the slot vectors; no first order
     int64_t fields;
 
     int64_t first_slot(int64_t b) const { return b * fields; }
@@ -95,10 +97,11 @@ template <class Float> struct GivenSlots {
 
 // e_s of the slots low .. high - 1 into out [M, D].
 template <class Float, class Slots>
-void pool_slots(const Slots& slots, Float* out, int64_t low, int64_t high) {
-    const int64_t dim = slots.table.dim;
-    by_length<Float>(dim, [&](auto lines, auto whole) {
+void pool_slots(const Slots& given, Float* out, int64_t low, int64_t high) {
+    by_length<Float>(given.table.dim, [&](auto lines, auto whole) {
         constexpr int Lines = decltype(lines)::value;
+        const Slots slots = given;
+        const int64_t dim = slots.table.dim;
         for (int64_t s = low; s < high; ++s) {
             slots.request(s);
             for (int64_t c = 0; c < dim; c += Lines * Line<Float>::lanes) {
@@ -163,7 +166,9 @@ FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out,
 }
 
 template <int Lines, bool Whole, bool Lane, class Float, class Slots>
-FASTFM_INLINE void interact(const Slots& slots, const Interaction<Float>& out, int64_t low, int64_t high) {
+FASTFM_INLINE void interact(const Slots& given, const Interaction<Float>& outputs, int64_t low, int64_t high) {
+    const Slots slots = given;
+    const Interaction<Float> out = outputs;
     const int64_t dim = slots.table.dim;
     for (int64_t b = low; b < high; ++b) {
         auto squares = fill(Float(0));

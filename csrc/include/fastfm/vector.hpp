@@ -87,19 +87,25 @@ template <class Float> FASTFM_INLINE Float total(const Line<Float>& line) {
 template <class Float> FASTFM_INLINE __m256i tail_mask(int64_t left) {
     typedef int32_t Narrow __attribute__((vector_size(32)));
     typedef int64_t Wide __attribute__((vector_size(32)));
+    left = most(least(left, int64_t(8)), int64_t(0));
     if constexpr (sizeof(Float) == 4) return __m256i(Narrow{0, 1, 2, 3, 4, 5, 6, 7} < int32_t(left) - Narrow{});
     else return __m256i(Wide{0, 1, 2, 3} < left - Wide{});
 }
 #endif
 
-// The first `left` lanes of memory, 0 behind them; left may be 0 or less.
-template <class Float> FASTFM_INLINE Line<Float> load(const Float* from, int64_t left) {
-    if (left >= Line<Float>::lanes) return load(from);
 #if defined(__AVX512F__)
-    const uint32_t mask = left <= 0 ? 0 : (1u << left) - 1;
+// The first `count` lanes; count may be 0 or less, or too many.
+template <class Float> FASTFM_INLINE uint32_t lane_mask(int64_t count) {
+    return (1u << least(most(count, int64_t(0)), Line<Float>::lanes)) - 1;
+}
+#endif
+
+// The first `left` lanes of memory, 0 behind them; left may be 0 or less. No branch: masks stay the same in a loop.
+template <class Float> FASTFM_INLINE Line<Float> load(const Float* from, int64_t left) {
+#if defined(__AVX512F__)
     Line<Float> line;
-    if constexpr (sizeof(Float) == 4) line.part[0] = _mm512_maskz_loadu_ps(__mmask16(mask), from);
-    else line.part[0] = _mm512_maskz_loadu_pd(__mmask8(mask), from);
+    if constexpr (sizeof(Float) == 4) line.part[0] = _mm512_maskz_loadu_ps(__mmask16(lane_mask<Float>(left)), from);
+    else line.part[0] = _mm512_maskz_loadu_pd(__mmask8(lane_mask<Float>(left)), from);
     return line;
 #elif defined(__AVX__)
     Line<Float> line;
@@ -111,6 +117,7 @@ template <class Float> FASTFM_INLINE Line<Float> load(const Float* from, int64_t
     }
     return line;
 #else
+    if (left >= Line<Float>::lanes) return load(from);
     Float numbers[Line<Float>::lanes] = {};
     for (int64_t lane = 0; lane < left; ++lane) numbers[lane] = from[lane];
     return load(numbers);
@@ -126,9 +133,8 @@ template <class Float> FASTFM_INLINE void store(Float* to, const Line<Float>& li
         return;
     }
 #if defined(__AVX512F__)
-    const uint32_t mask = left <= 0 ? 0 : (1u << left) - 1;
-    if constexpr (sizeof(Float) == 4) _mm512_mask_storeu_ps(to, __mmask16(mask), line.part[0]);
-    else _mm512_mask_storeu_pd(to, __mmask8(mask), line.part[0]);
+    if constexpr (sizeof(Float) == 4) _mm512_mask_storeu_ps(to, __mmask16(lane_mask<Float>(left)), line.part[0]);
+    else _mm512_mask_storeu_pd(to, __mmask8(lane_mask<Float>(left)), line.part[0]);
 #elif defined(__AVX__)
     for (int64_t p = 0; p < 2; ++p) {
         const int64_t start = p * Line<Float>::part_lanes;
@@ -146,10 +152,9 @@ template <class Float> FASTFM_INLINE void store(Float* to, const Line<Float>& li
 // The first `count` lanes, 0 behind them.
 template <class Float> FASTFM_INLINE Line<Float> first_lanes(const Line<Float>& line, int64_t count) {
 #if defined(__AVX512F__)
-    const uint32_t mask = count >= Line<Float>::lanes ? ~0u : (1u << count) - 1;
     Line<Float> kept;
-    if constexpr (sizeof(Float) == 4) kept.part[0] = _mm512_maskz_mov_ps(__mmask16(mask), line.part[0]);
-    else kept.part[0] = _mm512_maskz_mov_pd(__mmask8(mask), line.part[0]);
+    if constexpr (sizeof(Float) == 4) kept.part[0] = _mm512_maskz_mov_ps(__mmask16(lane_mask<Float>(count)), line.part[0]);
+    else kept.part[0] = _mm512_maskz_mov_pd(__mmask8(lane_mask<Float>(count)), line.part[0]);
     return kept;
 #elif defined(__AVX__)
     Line<Float> kept;
