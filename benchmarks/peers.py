@@ -110,20 +110,27 @@ def require_equal(name: str, found: list[float], expected: list[float]) -> None:
         sys.exit(f"{name} computes something else: its first losses differ from ours by {gap:.1e}")
 
 
-def fastest_torch(step: Step, losses: list[float]) -> Peer:
-    """Of PyTorch's four."""
-    return min(torch_peers(), key=lambda peer: seconds(peer, step, losses))
+def fastest_torch(step: Step, losses: list[float]) -> list[Peer]:
+    """The faster layout with default threads, and with passive ones."""
+    return fastest_by_threads({peer: seconds(peer, step, losses) for peer in torch_peers()})
 
 
-def fastest_fbgemm(step: Step, losses: list[float]) -> Peer | None:
-    """The layout that is faster eager and passive; with that the best threads and head. None: it is not installed."""
+def fastest_fbgemm(step: Step, losses: list[float]) -> list[Peer]:
+    """The layout that is faster eager and passive; with that the better head for each threads. []: not installed."""
     python = interpreter("fbgemm_gpu")
     if python is None:
-        return None
+        return []
     first = [fbgemm_peer(python, CORES, layout, "eager") for layout in ("one", "many")]
-    taken = {peer.name: seconds(peer, step, losses) for peer in first}
-    best = min(first, key=lambda peer: taken[peer.name])
+    taken = {peer: seconds(peer, step, losses) for peer in first}
+    layout = min(first, key=lambda peer: taken[peer]).settings[0]
     ways = [("0", "eager"), (CORES, "compiled"), ("0", "compiled")]
-    others = [fbgemm_peer(python, threads, best.settings[0], head) for threads, head in ways]
-    taken |= {peer.name: seconds(peer, step, losses) for peer in others}
-    return min([best, *others], key=lambda peer: taken[peer.name])
+    others = [fbgemm_peer(python, threads, layout, head) for threads, head in ways]
+    return fastest_by_threads(taken | {peer: seconds(peer, step, losses) for peer in others})
+
+
+def fastest_by_threads(taken: dict[Peer, float]) -> list[Peer]:
+    """A peer for each threads setting: both take part in the rounds, for which one wins hangs on who else computes."""
+    settings = dict.fromkeys(peer.threads for peer in taken)
+    return [
+        min((peer for peer in taken if peer.threads == threads), key=lambda peer: taken[peer]) for threads in settings
+    ]

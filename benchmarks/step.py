@@ -6,7 +6,8 @@ A step is: assemble a shuffled batch, row plan, forward, backward, Adagrad (lr 0
 Adam on the rest. Peers are PyTorch with sparse gradients (torch.optim.Adagrad) and, where it is installed (README.md),
 FBGEMM with Adagrad fused into its tables' backward pass. Each is tried beforehand with its default threads and with one
 thread per core and a passive OpenMP wait policy, with each layout of its tables (see step_torch.py, step_fbgemm.py);
-the fastest way of each peer takes part. All start from the same weights, and the losses of the first steps must agree.
+the fastest way with default and with passive threads takes part, and the faster of the two counts. All start from the
+same weights, and the losses of the first steps must agree.
 
 Each side is a process of its own (see timing.py): in one process the pools of OpenBLAS and OpenMP disturb whoever is
 not theirs. The sides take turns, one computes at a time, ``rounds`` rounds after a warm-up turn each; a figure is the
@@ -32,7 +33,7 @@ def measure(step: Step, backend: str, rounds: int, peers: tuple[str, ...] = ("to
     """Seconds per step of every side in every round: ours, gather, gemm (with an MLP), and the peers by their names."""
     ours, losses = start_ours(step, backend)
     find = {"torch": fastest_torch, "fbgemm": fastest_fbgemm}
-    found = [peer for peer in (find[name](step, losses) for name in peers) if peer is not None]
+    found = [peer for name in peers for peer in find[name](step, losses)]
     sides = {peer.name: peer.start(step) for peer in found}
     timed = {
         "ours": (ours, "step"),
@@ -48,9 +49,9 @@ def measure(step: Step, backend: str, rounds: int, peers: tuple[str, ...] = ("to
 
 
 def times_as_fast(turns: Turns, peer: str) -> list[float] | None:
-    """The peer's time over ours in each round; None where it took no part."""
-    name = next((name for name in turns if name.startswith(peer)), None)
-    return None if name is None else ratios(turns[name], turns["ours"])
+    """The time of the peer's faster side over ours in each round; None where it took no part."""
+    sides = [seconds for name, seconds in turns.items() if name.startswith(peer)]
+    return ratios(min(sides, key=statistics.median), turns["ours"]) if sides else None
 
 
 def report(step: Step, turns: Turns) -> dict[str, float]:
