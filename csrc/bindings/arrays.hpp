@@ -49,7 +49,8 @@ Array<T, N> look(py::handle object, const char* name, Strides layout = Strides::
         const int64_t size = array.shape(d), bytes = array.strides(d), stride = bytes / int64_t(sizeof(T));
         const bool pinned = layout == Strides::contiguous || (d == N - 1 && N > 1);
         if (bytes % int64_t(sizeof(T)) || (pinned && size > 1 && stride != expected && array.size() > 0))
-            refuse(name, layout == Strides::contiguous ? "must be C-contiguous" : "must have neighbouring last elements");
+            refuse(name,
+                   layout == Strides::contiguous ? "must be C-contiguous" : "must have neighbouring last elements");
         found.shape[d] = size, found.strides[d] = stride;
         expected *= size;
     }

@@ -18,15 +18,16 @@ Dropout key_from(const py::tuple& key) {
 // work(low, high) over pieces of 0 .. count - 1 elements that begin where a group of draws does
 template <class Work> void over_elements(int64_t count, int64_t bytes_each, Work&& work) {
     const int64_t groups = (count + philox_draws - 1) / philox_draws;
-    in_pieces(groups, philox_draws * bytes_each, [&](int64_t low, int64_t high) {
-        work(low * philox_draws, std::min(high * philox_draws, count));
-    });
+    in_pieces(groups, philox_draws * bytes_each,
+              [&](int64_t low, int64_t high) { work(low * philox_draws, std::min(high * philox_draws, count)); });
 }
 
 // Column sums: work(sums, low, high) adds rows to the sums of its piece; the pieces are added in order.
 template <class Float, class Work> py::array summed(int64_t rows, int64_t columns, int64_t count, Work&& work) {
-    const int64_t pieces = std::min<int64_t>(16, pieces_of(rows, columns * int64_t(sizeof(Float)))), size = count * columns;
-    py::array out = count == 1 ? result(py::dtype::of<Float>(), {columns}) : result(py::dtype::of<Float>(), {count, columns});
+    const int64_t pieces = std::min<int64_t>(16, pieces_of(rows, columns * int64_t(sizeof(Float)))),
+                  size = count * columns;
+    py::array out =
+        count == 1 ? result(py::dtype::of<Float>(), {columns}) : result(py::dtype::of<Float>(), {count, columns});
     auto* total = data_of<Float>(out);
     std::vector<Float> parts(pieces * size);
     const py::gil_scoped_release release;
@@ -46,7 +47,8 @@ template <class Float> const Float* columns_of(py::handle object, const char* na
 }
 
 // A second matrix of the same shape.
-template <class Float> const Float* matrix_like(py::handle object, const char* name, const Array<const Float, 2>& other) {
+template <class Float>
+const Float* matrix_like(py::handle object, const char* name, const Array<const Float, 2>& other) {
     const auto found = need<const Float, 2>(object, name);
     require_size(name, found.size(), other.size());
     require_size(name, found.size(1), other.size(1));
@@ -78,9 +80,8 @@ py::array dropout(py::handle object, const py::tuple& key) {
         const Dropout drop = key_from(key);
         const auto& kernels = dense_kernels_of<Float>(current_isa());
         const py::gil_scoped_release release;
-        over_elements(x.size(), 2 * sizeof(Float), [&](int64_t low, int64_t high) {
-            kernels.dropout(x.data, to, drop, low, high);
-        });
+        over_elements(x.size(), 2 * sizeof(Float),
+                      [&](int64_t low, int64_t high) { kernels.dropout(x.data, to, drop, low, high); });
         return out;
     });
 }
@@ -119,8 +120,10 @@ py::array batch_norm(py::handle object, py::handle mean, py::handle scale, py::h
         using Float = decltype(number);
         const auto x = need<const Float, 2>(object, "x");
         const int64_t columns = x.size(1);
-        const Normal<Float> normal{columns_of<Float>(mean, "mean", columns), columns_of<Float>(scale, "scale", columns)};
-        const auto *factor = columns_of<Float>(gamma, "gamma", columns), *added = columns_of<Float>(beta, "beta", columns);
+        const Normal<Float> normal{columns_of<Float>(mean, "mean", columns),
+                                   columns_of<Float>(scale, "scale", columns)};
+        const auto *factor = columns_of<Float>(gamma, "gamma", columns),
+                   *added = columns_of<Float>(beta, "beta", columns);
         py::array out = result(py::dtype::of<Float>(), {x.size(), columns});
         auto* to = data_of<Float>(out);
         const auto& kernels = dense_kernels_of<Float>(current_isa());
@@ -133,13 +136,15 @@ py::array batch_norm(py::handle object, py::handle mean, py::handle scale, py::h
 }
 
 // (dx [B, H], [2, H]: dgamma and dbeta)
-py::tuple batch_norm_backward(py::handle object, py::handle input, py::handle mean, py::handle scale, py::handle gamma) {
+py::tuple batch_norm_backward(py::handle object, py::handle input, py::handle mean, py::handle scale,
+                              py::handle gamma) {
     return by_number(object, "grad", [&](auto number) {
         using Float = decltype(number);
         const auto grad = need<const Float, 2>(object, "grad");
         const auto* x = matrix_like<Float>(input, "x", grad);
         const int64_t rows = grad.size(), columns = grad.size(1);
-        const Normal<Float> normal{columns_of<Float>(mean, "mean", columns), columns_of<Float>(scale, "scale", columns)};
+        const Normal<Float> normal{columns_of<Float>(mean, "mean", columns),
+                                   columns_of<Float>(scale, "scale", columns)};
         const auto* factor = columns_of<Float>(gamma, "gamma", columns);
         const auto& kernels = dense_kernels_of<Float>(current_isa());
         py::array sums = summed<Float>(rows, columns, 2, [&](Float* sums, int64_t low, int64_t high) {

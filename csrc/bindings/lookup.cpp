@@ -49,7 +49,8 @@ py::array pool_slots(py::handle table, py::handle ids, py::handle offsets, py::h
             py::array out = result(py::dtype::of<Float>(), {batch.slots, from.dim});
             auto* to = data_of<Float>(out);
             const auto& kernels = row_kernels_of<Float, decltype(id)>(current_isa());
-            const int64_t bytes = row_bytes(from) * std::max<int64_t>(1, batch.entries.count / std::max<int64_t>(1, batch.slots));
+            const int64_t bytes =
+                row_bytes(from) * std::max<int64_t>(1, batch.entries.count / std::max<int64_t>(1, batch.slots));
             const py::gil_scoped_release release;
             in_pieces(batch.slots, bytes, [&](int64_t low, int64_t high) {
                 kernels.pool_slots(from, batch.entries, batch.pooled, to, low, high);
@@ -71,7 +72,8 @@ py::tuple pool_largest(py::handle table, py::handle ids, py::handle offsets, py:
             auto* to = data_of<Float>(out);
             auto* won = data_of<int64_t>(winners);
             const auto& kernels = row_kernels_of<Float, decltype(id)>(current_isa());
-            const int64_t bytes = row_bytes(from) * std::max<int64_t>(1, batch.entries.count / std::max<int64_t>(1, batch.slots));
+            const int64_t bytes =
+                row_bytes(from) * std::max<int64_t>(1, batch.entries.count / std::max<int64_t>(1, batch.slots));
             {
                 const py::gil_scoped_release release;
                 in_pieces(batch.slots, bytes, [&](int64_t low, int64_t high) {
@@ -119,7 +121,8 @@ py::tuple embedding_fm(py::handle table, py::handle linear, py::handle ids, py::
             if (deep && terms) refuse("deep", "needs slots, and these entries are pooled into none");
             const Outputs<Float> out(batch.samples, fields, from.dim, deep, look<const Float, 2>(dense, "dense"));
             const auto& kernels = row_kernels_of<Float, decltype(id)>(current_isa());
-            const int64_t bytes = row_bytes(from) * std::max(fields, batch.entries.count / std::max<int64_t>(1, batch.samples));
+            const int64_t bytes =
+                row_bytes(from) * std::max(fields, batch.entries.count / std::max<int64_t>(1, batch.samples));
             {
                 const py::gil_scoped_release release;
                 in_pieces(batch.samples, bytes, [&](int64_t low, int64_t high) {
@@ -142,9 +145,8 @@ py::tuple fm_of_slots(py::handle slots, int64_t fields, py::handle dense, bool d
         const auto& kernels = dense_kernels_of<Float>(current_isa());
         {
             const py::gil_scoped_release release;
-            in_pieces(count / fields, fields * row_bytes(from), [&](int64_t low, int64_t high) {
-                kernels.fm_of_slots(from, fields, out.pointers, low, high);
-            });
+            in_pieces(count / fields, fields * row_bytes(from),
+                      [&](int64_t low, int64_t high) { kernels.fm_of_slots(from, fields, out.pointers, low, high); });
         }
         return out.tuple();
     });

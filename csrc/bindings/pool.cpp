@@ -33,8 +33,7 @@ void set_blas(uintptr_t sgemm, uintptr_t dgemm, bool wide, const std::vector<std
 }
 
 // The array as BLAS takes it, if it can: one dimension contiguous, the other one's stride a whole, sufficient number.
-template <class T>
-std::optional<gemm::Matrix<T>> as_matrix(const py::array& array) {
+template <class T> std::optional<gemm::Matrix<T>> as_matrix(const py::array& array) {
     constexpr auto item = static_cast<py::ssize_t>(sizeof(T));
     const py::ssize_t rows = array.shape(0), columns = array.shape(1);
     const py::ssize_t down = array.strides(0), across = array.strides(1);
@@ -53,8 +52,7 @@ std::optional<gemm::Matrix<T>> as_matrix(const py::array& array) {
     return std::nullopt;
 }
 
-template <class T>
-bool are(const py::array& left, const py::array& right, const py::array& out) {
+template <class T> bool are(const py::array& left, const py::array& right, const py::array& out) {
     using Array = py::array_t<T, 0>;
     return py::isinstance<Array>(left) && py::isinstance<Array>(right) && py::isinstance<Array>(out);
 }
@@ -98,7 +96,7 @@ void run(int64_t pieces, const py::function& work) {
     });
 }
 
-}  // namespace
+} // namespace
 
 void bind_pool(py::module_& module) {
     module.def("set_threads", &pool::set_threads, py::arg("count"), "Use at most ``count`` threads (1 to 256).");
@@ -108,7 +106,8 @@ void bind_pool(py::module_& module) {
     module.def("set_blas", &set_blas, py::arg("sgemm"), py::arg("dgemm"), py::arg("wide"), py::arg("limits"),
                "Addresses of cblas_sgemm and cblas_dgemm, whether their integers have 64 bits, and (get, set) of the "
                "thread count of each BLAS to be held to one thread.");
-    module.def("hold_blas", [] { BlasLimit::shared().hold(); }, "Hold BLAS to one thread until ``release_blas``; nests.");
+    module.def(
+        "hold_blas", [] { BlasLimit::shared().hold(); }, "Hold BLAS to one thread until ``release_blas``; nests.");
     module.def("release_blas", [] { BlasLimit::shared().release(); }, "Undo one ``hold_blas``.");
     module.def("matmul", &matmul, py::arg("left"), py::arg("right"), py::arg("out"), py::arg("rows"), py::arg("inner"),
                "left [M, K] @ right [K, N] into out [M, N], cut over rows or the inner dimension into so many pieces. "
@@ -116,4 +115,4 @@ void bind_pool(py::module_& module) {
     py::module_::import("fastfm_core.threads").attr("follow")(module.attr("set_threads"));
 }
 
-}  // namespace fastfm
+} // namespace fastfm

@@ -71,7 +71,8 @@ py::array result(const py::dtype& dtype, std::initializer_list<int64_t> shape, b
 }
 
 void bind_result(py::module_& module) {
-    module.def("empty", [](int64_t rows, int64_t columns, const py::dtype& dtype) { return result(dtype, {rows, columns}); });
+    module.def("empty",
+               [](int64_t rows, int64_t columns, const py::dtype& dtype) { return result(dtype, {rows, columns}); });
 }
 
 } // namespace fastfm

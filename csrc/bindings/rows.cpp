@@ -52,7 +52,8 @@ template <class Id> py::tuple plan_of(py::handle object, int64_t table_rows) {
     {
         const py::gil_scoped_release release;
         in_pieces(buckets, 16 * count / buckets, [&](int64_t low, int64_t high) {
-            for (int64_t b = low; b < high; ++b) write_segments(key, borders[b], borders[b + 1], distinct[b], row, segment);
+            for (int64_t b = low; b < high; ++b)
+                write_segments(key, borders[b], borders[b + 1], distinct[b], row, segment);
         });
     }
     return py::make_tuple(rows, segments, order);
@@ -114,14 +115,16 @@ template <class Float> RowSource<Float> source_from(const py::tuple& source, int
     if (winners) require_size("source.winners", winners.size(1), columns);
     found.entry_slots = slots.data, found.coefficients = coefficients.data;
     found.pair_grad = pair_grad.data, found.sums = sums.data, found.slot_values = slot_values.data;
-    found.slot_grad = slot_grad.data, found.sample_stride = slot_grad.strides[0], found.field_stride = slot_grad.strides[1];
+    found.slot_grad = slot_grad.data, found.sample_stride = slot_grad.strides[0],
+    found.field_stride = slot_grad.strides[1];
     found.winners = winners.data;
     found.first_grad = first_grad.data;
     return found;
 }
 
 // Runs work(kernels, gradients, weights) for the number type of the table and the id type of the plan.
-template <class Work> auto with_gradients(py::handle table, const py::tuple& plan, const py::tuple& source, Work&& work) {
+template <class Work>
+auto with_gradients(py::handle table, const py::tuple& plan, const py::tuple& source, Work&& work) {
     return by_number(table, "table", [&](auto number) {
         using Float = decltype(number);
         return by_id(plan[0], "plan.rows", [&](auto id) {
@@ -143,7 +146,8 @@ template <class Float, class Id, class Work> void over_rows(const RowGradients<F
     const int64_t pieces = std::min(pieces_of(plan.entries, bytes), std::max<int64_t>(1, plan.count));
     const auto border = [&](int64_t p) {
         if (p == pieces) return plan.count;
-        return std::lower_bound(plan.segments, plan.segments + plan.count, cut(plan.entries, pieces, p)) - plan.segments;
+        return std::lower_bound(plan.segments, plan.segments + plan.count, cut(plan.entries, pieces, p)) -
+               plan.segments;
     };
     pool::run(pieces, [&](int64_t p) { work(border(p), border(p + 1)); });
 }
@@ -178,7 +182,8 @@ py::array materialize_rows(py::handle table, const py::tuple& plan, const py::tu
 double row_gradient_norm2(py::handle table, const py::tuple& plan, const py::tuple& source) {
     return with_gradients(table, plan, source, [](const auto& kernels, const auto& gradients, const auto&) {
         std::vector<double> squares(gradients.plan.count);
-        over_rows(gradients, [&](int64_t low, int64_t high) { kernels.squared_norms(gradients, squares.data(), low, high); });
+        over_rows(gradients,
+                  [&](int64_t low, int64_t high) { kernels.squared_norms(gradients, squares.data(), low, high); });
         double sum = 0;
         for (const double square : squares) sum += square;
         return sum;
@@ -194,8 +199,8 @@ py::array value_gradient(py::handle table, py::handle ids, py::handle factors, c
             const auto entries = need<const Id, 1>(ids, "ids");
             const auto factor = look<const Float, 1>(factors, "factors");
             if (factor) require_size("factors", factor.size(), entries.size());
-            const RowGradients<Float, Id> gradients{rows.data, rows.strides[0], {},
-                                                    source_from<Float>(source, rows.size(1), entries.size())};
+            const RowGradients<Float, Id> gradients{
+                rows.data, rows.strides[0], {}, source_from<Float>(source, rows.size(1), entries.size())};
             py::array out = result(py::dtype::of<Float>(), {entries.size()});
             auto* to = data_of<Float>(out);
             const auto& kernels = row_kernels_of<Float, Id>(current_isa());
@@ -246,16 +251,16 @@ void update_rows_rowwise_adagrad(py::handle table, py::handle accumulator, const
 }
 
 void update_rows_adam(py::handle table, py::handle moment1, py::handle moment2, const py::tuple& plan,
-                      const py::tuple& source, double step_size, double correction, double beta1, double beta2, double eps,
-                      double l2, double grad_scale) {
+                      const py::tuple& source, double step_size, double correction, double beta1, double beta2,
+                      double eps, double l2, double grad_scale) {
     with_gradients(table, plan, source, [&](const auto& kernels, const auto& gradients, const auto& rows) {
         using Float = std::remove_reference_t<decltype(*rows.data)>;
         const auto weights = weights_of(table, rows);
         const auto first = state_of(moment1, "moment1", rows), second = state_of(moment2, "moment2", rows);
         const auto rate = rate_of<Float>(step_size, l2, grad_scale);
         over_rows(gradients, [&](int64_t low, int64_t high) {
-            kernels.adam(gradients, weights, first, second, rate, Float(correction), Float(beta1), Float(beta2), Float(eps),
-                         low, high);
+            kernels.adam(gradients, weights, first, second, rate, Float(correction), Float(beta1), Float(beta2),
+                         Float(eps), low, high);
         });
     });
 }

@@ -33,15 +33,14 @@ template <class Float, class Id> constexpr RowKernels<Float, Id> row_kernels() {
     k.sgd = [](Of of, Rows<Float> weights, Rate<Float> rate, int64_t low, int64_t high) {
         for_each_row(of, Sgd<Float>{weights, rate}, low, high);
     };
-    k.adagrad = [](Of of, Rows<Float> weights, Rows<Float> sums, Rate<Float> rate, Float eps, int64_t low, int64_t high) {
-        for_each_row(of, Adagrad<Float>{weights, sums, rate, eps}, low, high);
-    };
+    k.adagrad = [](Of of, Rows<Float> weights, Rows<Float> sums, Rate<Float> rate, Float eps, int64_t low,
+                   int64_t high) { for_each_row(of, Adagrad<Float>{weights, sums, rate, eps}, low, high); };
     k.rowwise_adagrad = [](Of of, Rows<Float> weights, Rows<Float> sums, Rate<Float> rate, Float eps, int64_t low,
                            int64_t high) {
         for_each_row(of, RowwiseAdagrad<Float>{weights, sums, rate, eps}, low, high);
     };
-    k.adam = [](Of of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Rate<Float> rate, Float correction,
-                Float beta1, Float beta2, Float eps, int64_t low, int64_t high) {
+    k.adam = [](Of of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Rate<Float> rate,
+                Float correction, Float beta1, Float beta2, Float eps, int64_t low, int64_t high) {
         for_each_row(of, Adam<Float>{weights, moment1, moment2, rate, correction, beta1, beta2, eps}, low, high);
     };
     return k;

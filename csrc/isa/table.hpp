@@ -19,24 +19,27 @@ template <class Float, class Id> struct RowKernels {
     void (*value_gradient)(Of, const Id* ids, const Float* factors, Float* out, int64_t low, int64_t high);
     void (*sgd)(Of, Rows<Float> weights, Rate<Float>, int64_t low, int64_t high);
     void (*adagrad)(Of, Rows<Float> weights, Rows<Float> sums, Rate<Float>, Float eps, int64_t low, int64_t high);
-    void (*rowwise_adagrad)(Of, Rows<Float> weights, Rows<Float> sums, Rate<Float>, Float eps, int64_t low, int64_t high);
+    void (*rowwise_adagrad)(Of, Rows<Float> weights, Rows<Float> sums, Rate<Float>, Float eps, int64_t low,
+                            int64_t high);
     void (*adam)(Of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Rate<Float>, Float correction,
                  Float beta1, Float beta2, Float eps, int64_t low, int64_t high);
 };
 
 // Kernels without ids. `key` is null where nothing is dropped.
 template <class Float> struct DenseKernels {
-    void (*fm_of_slots)(const Table<Float>& slots, int64_t fields, const Interaction<Float>&, int64_t low, int64_t high);
+    void (*fm_of_slots)(const Table<Float>& slots, int64_t fields, const Interaction<Float>&, int64_t low,
+                        int64_t high);
     void (*interact)(const Fields<Float>&, bool per_dim, Float* out, int64_t low, int64_t high);
     void (*interact_backward)(const Fields<Float>&, bool per_dim, const Float* grad, Float* out, int64_t low,
                               int64_t high);
-    void (*bias_relu_dropout)(Float* x, const Float* bias, int64_t columns, const Dropout* key, int64_t low, int64_t high);
+    void (*bias_relu_dropout)(Float* x, const Float* bias, int64_t columns, const Dropout* key, int64_t low,
+                              int64_t high);
     void (*dropout)(const Float* x, Float* out, const Dropout& key, int64_t low, int64_t high);
     void (*relu_backward)(const Float* grad, const Float* output, Float scale, int64_t columns, Float* out, Float* sums,
                           int64_t low, int64_t high);
     void (*column_sums)(const Float* x, const Float* mean, int64_t columns, Float* sums, int64_t low, int64_t high);
-    void (*batch_norm)(const Float* x, Normal<Float>, const Float* gamma, const Float* beta, int64_t columns, Float* out,
-                       int64_t low, int64_t high);
+    void (*batch_norm)(const Float* x, Normal<Float>, const Float* gamma, const Float* beta, int64_t columns,
+                       Float* out, int64_t low, int64_t high);
     void (*batch_norm_sums)(const Float* grad, const Float* x, Normal<Float>, int64_t columns, Float* sums, int64_t low,
                             int64_t high);
     void (*batch_norm_backward)(const Float* grad, const Float* x, Normal<Float>, const Float* gamma, const Float* sums,

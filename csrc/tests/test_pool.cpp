@@ -18,12 +18,12 @@
 
 namespace pool = fastfm::pool;
 
-#define CHECK(condition)                                                           \
-    do {                                                                           \
-        if (!(condition)) {                                                        \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);   \
-            std::abort();                                                          \
-        }                                                                          \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                       \
+            std::abort();                                                                                              \
+        }                                                                                                              \
     } while (false)
 
 // Plain ints: a piece that ran twice at once, or whose result is not seen by the caller, is a race that TSan reports.
@@ -33,9 +33,7 @@ static std::vector<int> counted(int64_t pieces) {
     return ran;
 }
 
-static bool each_once(int64_t pieces) {
-    return counted(pieces) == std::vector<int>(static_cast<size_t>(pieces), 1);
-}
+static bool each_once(int64_t pieces) { return counted(pieces) == std::vector<int>(static_cast<size_t>(pieces), 1); }
 
 static void every_piece_once() {
     for (const int width : {1, 2, 3, 8, 1, 4, 256, 2}) {
@@ -50,7 +48,7 @@ static void regions_follow_each_other_closely() {
     int64_t sum = 0;
     std::atomic<int64_t> total{0};
     for (int64_t region = 0; region < 20000; region++) {
-        const int64_t local = region;  // on this stack frame: a late worker that still used it would be seen
+        const int64_t local = region; // on this stack frame: a late worker that still used it would be seen
         pool::run(3, [&](int64_t piece) { total.fetch_add(local * piece, std::memory_order_relaxed); });
         sum += local * 3;
     }
@@ -63,7 +61,7 @@ static void pieces_run_at_the_same_time() {
         std::mutex mutex;
         std::condition_variable all_here;
         int here = 0;
-        pool::run(width, [&](int64_t) {  // each waits until all others have begun: one thread alone would never end
+        pool::run(width, [&](int64_t) { // each waits until all others have begun: one thread alone would never end
             std::unique_lock<std::mutex> lock(mutex);
             if (++here == width) all_here.notify_all();
             CHECK(all_here.wait_for(lock, std::chrono::seconds(60), [&] { return here == width; }));
@@ -177,7 +175,7 @@ static void widths_that_make_no_sense_are_refused() {
     }
 }
 
-#ifndef __SANITIZE_THREAD__  // which cannot follow the threads that a forked child starts
+#ifndef __SANITIZE_THREAD__ // which cannot follow the threads that a forked child starts
 static void a_child_starts_afresh() {
     const pid_t child = fork();
     CHECK(child >= 0);
@@ -185,7 +183,7 @@ static void a_child_starts_afresh() {
         alarm(60);
         for (int again = 0; again < 20; again++)
             if (!each_once(64)) _exit(1);
-        pieces_run_at_the_same_time();  // the child has workers of its own
+        pieces_run_at_the_same_time(); // the child has workers of its own
         _exit(0);
     }
     int status = 0;
@@ -197,7 +195,7 @@ static void forked_children_work() {
     pool::set_threads(2);
     a_child_starts_afresh();
     std::atomic<bool> stop{false};
-    std::thread other([&] {  // forked while this thread is inside a region, most of the time
+    std::thread other([&] { // forked while this thread is inside a region, most of the time
         while (!stop) pool::run(8, [](int64_t) { std::this_thread::sleep_for(std::chrono::microseconds(20)); });
     });
     for (int again = 0; again < 20; again++) a_child_starts_afresh();

@@ -1,7 +1,8 @@
 // Holds every BLAS whose thread count we can set to one thread while anybody computes, and restores it after.
 //
 // Two pools of threads that take turns fight for the cores. Holds are counted: the first one saves the counts that the
-// application had set, the last release puts them back. A forked child has nothing to wait for: its counts are put back.
+// application had set, the last release puts them back. A forked child has nothing to wait for: its counts are put
+// back.
 #pragma once
 
 #include <pthread.h>
@@ -14,7 +15,7 @@
 namespace fastfm {
 
 class BlasLimit {
-public:
+  public:
     struct Control {
         int (*get)();
         void (*set)(int);
@@ -32,13 +33,13 @@ public:
 
     // For as long as it lives.
     class Hold {
-    public:
+      public:
         explicit Hold(BlasLimit& limit) : limit_(limit) { limit_.hold(); }
         ~Hold() { limit_.release(); }
         Hold(const Hold&) = delete;
         Hold& operator=(const Hold&) = delete;
 
-    private:
+      private:
         BlasLimit& limit_;
     };
 
@@ -60,7 +61,7 @@ public:
         if (depth_ > 0 && --depth_ == 0) put_back();
     }
 
-private:
+  private:
     void limit() {
         for (size_t i = 0; i < controls_.size(); i++) {
             saved_[i] = controls_[i].get();
@@ -84,4 +85,4 @@ private:
     std::vector<int> saved_;
 };
 
-}  // namespace fastfm
+} // namespace fastfm

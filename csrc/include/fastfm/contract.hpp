@@ -50,8 +50,8 @@ template <class Float> struct RowSource {
     const Float* slot_values;   // [M, D] or null
     const Float* slot_grad;     // [B, F, D] or null: 0
     int64_t sample_stride, field_stride;
-    const int64_t* winners;     // [M, columns] or null: no max pooling
-    const Float* first_grad;    // [B] or null
+    const int64_t* winners;  // [M, columns] or null: no max pooling
+    const Float* first_grad; // [B] or null
 };
 
 // Rows of a table, with a plan of a batch's ids and a source of their gradients.

@@ -32,4 +32,4 @@ inline void move_off(int) {}
 
 #endif
 
-}  // namespace fastfm::cpu
+} // namespace fastfm::cpu

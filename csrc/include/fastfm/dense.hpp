@@ -22,8 +22,8 @@ template <class Work> inline void for_each_run(int64_t low, int64_t high, int64_
 // In place on the elements low .. high - 1 of x [., columns], low a multiple of philox_draws: relu(x + bias), then
 // dropout where a key is given. NaN stays NaN.
 template <class Float>
-void bias_relu_dropout(Float* __restrict x, const Float* __restrict bias, int64_t columns, const Dropout* key, int64_t low,
-                       int64_t high) {
+void bias_relu_dropout(Float* __restrict x, const Float* __restrict bias, int64_t columns, const Dropout* key,
+                       int64_t low, int64_t high) {
     if (!key) {
         for_each_run(low, high, columns, [&](int64_t start, int64_t column, int64_t count) {
             for (int64_t k = 0; k < count; ++k) {

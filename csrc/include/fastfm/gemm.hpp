@@ -17,8 +17,7 @@ namespace fastfm::gemm {
 
 // Element (i, j) is data[i * stride + j], or data[j * stride + i] if transposed. stride is at least the length of a
 // contiguous run, and at least 1.
-template <class T>
-struct Matrix {
+template <class T> struct Matrix {
     T* data;
     int64_t stride;
     bool transposed;
@@ -57,10 +56,8 @@ void call(void* function, const Shape& shape, Matrix<const T> left, Matrix<const
 template <class T>
 void multiply(const Blas& blas, const Shape& shape, Matrix<const T> left, Matrix<const T> right, Matrix<T> out) {
     void* const function = sizeof(T) == 4 ? blas.sgemm : blas.dgemm;
-    if (blas.wide)
-        call<T, int64_t>(function, shape, left, right, T(0), out);
-    else
-        call<T, int32_t>(function, shape, left, right, T(0), out);
+    if (blas.wide) call<T, int64_t>(function, shape, left, right, T(0), out);
+    else call<T, int32_t>(function, shape, left, right, T(0), out);
 }
 
 template <class T>
@@ -92,4 +89,4 @@ void by_inner(const Blas& blas, const Shape& shape, int64_t pieces, Matrix<const
     }
 }
 
-}  // namespace fastfm::gemm
+} // namespace fastfm::gemm

@@ -2,11 +2,11 @@
 //
 //     dv_i = c_i (pair_grad_b (sums_b - e_s) + slot_grad_s)        dw_i = c_i first_grad_b
 //
-// Without slot_values e_s is c_i v_i, and the terms -pair_grad_b c_i^2 v of a row are collected as one factor of the row.
-// A *rule* consumes the summed gradient line by line: rule.request(row) asks for memory, rule.line(u, row, c, gradient,
-// left) gets the columns c .. c + left - 1 of distinct row u (update.hpp has the optimizers' rules).
-// Loops take local copies of their arguments, which stay in registers: anything else a store might have changed.
-// Rows are independent of each other, so cuts between them change no bits. Formula: fastfm_core/contract.py, RowSource.
+// Without slot_values e_s is c_i v_i, and the terms -pair_grad_b c_i^2 v of a row are collected as one factor of the
+// row. A *rule* consumes the summed gradient line by line: rule.request(row) asks for memory, rule.line(u, row, c,
+// gradient, left) gets the columns c .. c + left - 1 of distinct row u (update.hpp has the optimizers' rules). Loops
+// take local copies of their arguments, which stay in registers: anything else a store might have changed. Rows are
+// independent of each other, so cuts between them change no bits. Formula: fastfm_core/contract.py, RowSource.
 #pragma once
 #include "fastfm/contract.hpp"
 #include "fastfm/vector.hpp"
@@ -15,7 +15,7 @@ namespace fastfm {
 inline namespace FASTFM_ISA {
 
 constexpr int64_t gradients_ahead = 16; // entries between the request for an entry's gradient and its use
-constexpr int64_t rows_ahead = 16;       // distinct rows between the request for a row and its update
+constexpr int64_t rows_ahead = 16;      // distinct rows between the request for a row and its update
 
 // The summed gradient of one row: a few lines of its dims, and its first order's.
 template <class Float, int Lines> struct Summed {
@@ -44,7 +44,8 @@ template <class Float, class Id> struct Gradients : RowGradients<Float, Id> {
     }
 
     // pair_grad_b (sums_b - e_s) + slot_grad_s from column c on, without e_s where slot values were not saved.
-    template <int Lines, bool Whole> FASTFM_INLINE Span<Float, Lines> of_slot(int64_t slot, int64_t b, int64_t c) const {
+    template <int Lines, bool Whole>
+    FASTFM_INLINE Span<Float, Lines> of_slot(int64_t slot, int64_t b, int64_t c) const {
         const int64_t left = source.dim - c;
         auto gradient = zeros<Lines, Float>();
         if (source.pair_grad) {
@@ -100,7 +101,8 @@ template <class Float, class Id> struct Gradients : RowGradients<Float, Id> {
         if (d == source.dim) return source.first_grad[b];
         Float gradient = 0;
         if (source.pair_grad)
-            gradient += source.pair_grad[b] * (source.sums[b * source.dim + d] - source.slot_values[slot * source.dim + d]);
+            gradient +=
+                source.pair_grad[b] * (source.sums[b * source.dim + d] - source.slot_values[slot * source.dim + d]);
         if (source.slot_grad) gradient += slot_grad(slot, b)[d];
         return gradient;
     }

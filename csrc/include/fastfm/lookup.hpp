@@ -3,13 +3,13 @@
 //     e_s = sum_i c_i v_i over the entries of slot s        S_b = sum_s e_s over the slots of sample b
 //     pair_b = 1/2 sum_d (S_bd^2 - sum_s e_sd^2)            first_b = sum_i c_i w_i
 //
-// Slots come from a *source of slots*: single ids, bags, or vectors given as they are. A walk goes over the slots of one
-// sample and keeps S and the squares in registers, up to four lines of a row at a time. Where the first-order weight is
-// a lane of the row (contract.hpp) and shares a line with its last dims, it is summed with them for nothing.
+// Slots come from a *source of slots*: single ids, bags, or vectors given as they are. A walk goes over the slots of
+// one sample and keeps S and the squares in registers, up to four lines of a row at a time. Where the first-order
+// weight is a lane of the row (contract.hpp) and shares a line with its last dims, it is summed with them for nothing.
 //
 // Loops take local copies of their arguments, which stay in registers: anything else a store might have changed.
-// Each output element belongs to one sample or slot and its terms are added in the order of the entries, so cuts between
-// samples change no bits. Source: Rendle, "Factorization Machines", ICDM 2010, Lemma 3.1.
+// Each output element belongs to one sample or slot and its terms are added in the order of the entries, so cuts
+// between samples change no bits. Source: Rendle, "Factorization Machines", ICDM 2010, Lemma 3.1.
 #pragma once
 #include "fastfm/contract.hpp"
 #include "fastfm/vector.hpp"
@@ -40,8 +40,8 @@ FASTFM_INLINE Float weight_of(const Table<Float>& table, const Entries<Float, Id
 
 // Columns c .. c + left - 1 of c_i v_i
 template <int Lines, bool Whole, class Float, class Id>
-FASTFM_INLINE Span<Float, Lines> term(const Table<Float>& table, const Entries<Float, Id>& entries, int64_t i, int64_t c,
-                                      int64_t left) {
+FASTFM_INLINE Span<Float, Lines> term(const Table<Float>& table, const Entries<Float, Id>& entries, int64_t i,
+                                      int64_t c, int64_t left) {
     auto span = load_span<Lines, Whole>(table.rows + int64_t(entries.ids[i]) * table.stride + c, left);
     if (entries.coefficients) span *= entries.coefficients[i];
     return span;
@@ -96,8 +96,7 @@ template <class Float> struct GivenSlots {
 };
 
 // e_s of the slots low .. high - 1 into out [M, D].
-template <class Float, class Slots>
-void pool_slots(const Slots& given, Float* out, int64_t low, int64_t high) {
+template <class Float, class Slots> void pool_slots(const Slots& given, Float* out, int64_t low, int64_t high) {
     by_length<Float>(given.table.dim, [&](auto lines, auto whole) {
         constexpr int Lines = decltype(lines)::value;
         const Slots slots = given;
@@ -114,8 +113,8 @@ void pool_slots(const Slots& given, Float* out, int64_t low, int64_t high) {
 
 // Max pooling: per dim the largest c_i v_i, the first position wins; an empty slot is 0 and its winner -1.
 template <class Float, class Id>
-void pool_largest(const Table<Float>& table, const Entries<Float, Id>& entries, Float* out, int64_t* winners, int64_t low,
-                  int64_t high) {
+void pool_largest(const Table<Float>& table, const Entries<Float, Id>& entries, Float* out, int64_t* winners,
+                  int64_t low, int64_t high) {
     for (int64_t s = low; s < high; ++s) {
         Float* best = out + s * table.dim;
         int64_t* winner = winners + s * table.dim;
@@ -134,8 +133,8 @@ void pool_largest(const Table<Float>& table, const Entries<Float, Id>& entries, 
 
 // One walk over the slots of sample b, columns c and on; adds to its squares and first order.
 template <int Lines, bool Whole, bool Lane, class Float, class Slots>
-FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out, int64_t b, int64_t c, Line<Float>& squares,
-                              Float& first) {
+FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out, int64_t b, int64_t c,
+                              Line<Float>& squares, Float& first) {
     constexpr int64_t lanes = Line<Float>::lanes;
     const int64_t dim = slots.table.dim, left = dim - c;
     const int64_t start = slots.first_slot(b), stop = slots.first_slot(b + 1);
@@ -180,7 +179,8 @@ FASTFM_INLINE void interact(const Slots& given, const Interaction<Float>& output
         out.pair[b] = Float(0.5) * total(squares);
         if (out.deep)
             for (int64_t k = 0; k < out.extra; ++k)
-                out.deep[b * out.deep_stride + (slots.first_slot(b + 1) - slots.first_slot(b)) * dim + k] = out.numbers[b * out.extra + k];
+                out.deep[b * out.deep_stride + (slots.first_slot(b + 1) - slots.first_slot(b)) * dim + k] =
+                    out.numbers[b * out.extra + k];
     }
 }
 

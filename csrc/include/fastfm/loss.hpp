@@ -10,8 +10,8 @@ inline namespace FASTFM_ISA {
 
 // weight (softplus(z) - y z); gradient weight (sigmoid(z) - y) / mass
 template <class Float>
-double bce_with_logits(const Float* logits, const Float* labels, const Float* weights, double mass, Float* grad, int64_t low,
-                       int64_t high) {
+double bce_with_logits(const Float* logits, const Float* labels, const Float* weights, double mass, Float* grad,
+                       int64_t low, int64_t high) {
     double loss = 0;
     for (int64_t b = low; b < high; ++b) {
         const double z = logits[b], y = labels[b], weight = weights ? weights[b] : 1;

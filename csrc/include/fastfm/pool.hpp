@@ -2,8 +2,8 @@
 //
 //     pool::run(pieces, work)    calls work(piece) once for each piece in 0 .. pieces - 1
 //
-// The caller is a member; up to threads() - 1 workers help it. Pieces are claimed one by one from a counter. How work is
-// cut into pieces is the caller's matter and must not depend on the number of threads: then no bit of a result does.
+// The caller is a member; up to threads() - 1 workers help it. Pieces are claimed one by one from a counter. How work
+// is cut into pieces is the caller's matter and must not depend on the number of threads: then no bit of a result does.
 //
 // A region is open while its door has seats. A worker takes a seat by a compare-and-swap on the door, which also counts
 // it as inside; the caller takes the seats left away once all pieces are claimed, and waits for those inside alone. So
@@ -44,7 +44,7 @@ namespace detail {
 using Call = void (*)(void* work, int64_t piece);
 
 constexpr std::chrono::microseconds SPIN{50};
-constexpr uint32_t SEAT = 1 << 16;  // a door's value: free seats * SEAT + threads inside
+constexpr uint32_t SEAT = 1 << 16; // a door's value: free seats * SEAT + threads inside
 constexpr uint32_t INSIDE = SEAT - 1;
 
 inline void pause() {
@@ -56,8 +56,7 @@ inline void pause() {
 }
 
 // Asks ready() again and again; false if it was not true within SPIN.
-template <class Ready>
-bool spin_until(Ready ready) {
+template <class Ready> bool spin_until(Ready ready) {
     const auto end = std::chrono::steady_clock::now() + SPIN;
     do {
         for (int ask = 0; ask < 16; ask++) {
@@ -69,7 +68,7 @@ bool spin_until(Ready ready) {
 }
 
 class Pool {
-public:
+  public:
     // Up to `helpers` workers and the caller run the pieces; false, and nothing done, while another region runs.
     bool try_run(int64_t pieces, int helpers, Call call, void* work) {
         if (busy_.exchange(true)) return false;
@@ -88,7 +87,7 @@ public:
         return true;
     }
 
-private:
+  private:
     struct Free {
         void operator()(std::atomic<bool>* busy) const { busy->store(false); }
     };
@@ -161,7 +160,7 @@ inline Pool& make() {
 inline Pool& the_pool = make();
 inline std::atomic<int> width{1};
 
-}  // namespace detail
+} // namespace detail
 
 // Use at most `count` threads (1 to 256), the caller included; 1 until set.
 inline void set_threads(int count) {
@@ -172,8 +171,7 @@ inline void set_threads(int count) {
 
 inline int threads() { return detail::width.load(); }
 
-template <class F>
-void run(int64_t pieces, F&& work) {
+template <class F> void run(int64_t pieces, F&& work) {
     using Work = std::remove_reference_t<F>;
     const int helpers = static_cast<int>(std::min<int64_t>(threads(), pieces)) - 1;
     const detail::Call call = [](void* callable, int64_t piece) { (*static_cast<Work*>(callable))(piece); };
@@ -182,4 +180,4 @@ void run(int64_t pieces, F&& work) {
     for (int64_t piece = 0; piece < pieces; piece++) work(piece);
 }
 
-}  // namespace fastfm::pool
+} // namespace fastfm::pool

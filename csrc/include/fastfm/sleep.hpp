@@ -16,18 +16,18 @@
 namespace fastfm {
 
 class Bed {
-public:
+  public:
     void wait(std::atomic<uint32_t>& word, uint32_t value) { futex(word, FUTEX_WAIT_PRIVATE, value); }
     void wake(std::atomic<uint32_t>& word, int count) { futex(word, FUTEX_WAKE_PRIVATE, static_cast<uint32_t>(count)); }
 
-private:
+  private:
     static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
     static void futex(std::atomic<uint32_t>& word, int operation, uint32_t argument) {
         syscall(SYS_futex, &word, operation, argument, nullptr, nullptr, 0);
     }
 };
 
-}  // namespace fastfm
+} // namespace fastfm
 
 #else
 
@@ -37,7 +37,7 @@ private:
 namespace fastfm {
 
 class Bed {
-public:
+  public:
     void wait(std::atomic<uint32_t>& word, uint32_t value) {
         std::unique_lock<std::mutex> lock(mutex_);
         if (word.load() == value) changed_.wait(lock);
@@ -47,11 +47,11 @@ public:
         changed_.notify_all();
     }
 
-private:
+  private:
     std::mutex mutex_;
     std::condition_variable changed_;
 };
 
-}  // namespace fastfm
+} // namespace fastfm
 
 #endif

@@ -39,18 +39,18 @@ template <class Float> FASTFM_INLINE void store(Float* to, const Line<Float>& li
     std::memcpy(to, &line, sizeof line);
 }
 
-#define FASTFM_LANEWISE(symbol)                                                                                        \
-    template <class Float> FASTFM_INLINE Line<Float> operator symbol(Line<Float> a, const Line<Float>& b) {            \
-        for (int64_t p = 0; p < Line<Float>::parts; ++p) a.part[p] = a.part[p] symbol b.part[p];                       \
+#define FASTFM_LANEWISE(operation, assignment)                                                                         \
+    template <class Float> FASTFM_INLINE Line<Float> operator operation(Line<Float> a, const Line<Float>& b) {         \
+        for (int64_t p = 0; p < Line<Float>::parts; ++p) a.part[p] = a.part[p] operation b.part[p];                    \
         return a;                                                                                                      \
     }                                                                                                                  \
-    template <class Float> FASTFM_INLINE Line<Float>& operator symbol##=(Line<Float>& a, const Line<Float>& b) {       \
-        return a = a symbol b;                                                                                         \
+    template <class Float> FASTFM_INLINE Line<Float>& operator assignment(Line<Float>& a, const Line<Float>& b) {      \
+        return a = a operation b;                                                                                      \
     }
-FASTFM_LANEWISE(+)
-FASTFM_LANEWISE(-)
-FASTFM_LANEWISE(*)
-FASTFM_LANEWISE(/)
+FASTFM_LANEWISE(+, +=)
+FASTFM_LANEWISE(-, -=)
+FASTFM_LANEWISE(*, *=)
+FASTFM_LANEWISE(/, /=)
 #undef FASTFM_LANEWISE
 
 // Square root of each lane.
@@ -153,7 +153,8 @@ template <class Float> FASTFM_INLINE void store(Float* to, const Line<Float>& li
 template <class Float> FASTFM_INLINE Line<Float> first_lanes(const Line<Float>& line, int64_t count) {
 #if defined(__AVX512F__)
     Line<Float> kept;
-    if constexpr (sizeof(Float) == 4) kept.part[0] = _mm512_maskz_mov_ps(__mmask16(lane_mask<Float>(count)), line.part[0]);
+    if constexpr (sizeof(Float) == 4)
+        kept.part[0] = _mm512_maskz_mov_ps(__mmask16(lane_mask<Float>(count)), line.part[0]);
     else kept.part[0] = _mm512_maskz_mov_pd(__mmask8(lane_mask<Float>(count)), line.part[0]);
     return kept;
 #elif defined(__AVX__)
@@ -200,7 +201,8 @@ template <int Lines, class Float> FASTFM_INLINE Span<Float, Lines> zeros() {
     return span;
 }
 
-template <int Lines, bool Whole, class Float> FASTFM_INLINE Span<Float, Lines> load_span(const Float* from, int64_t left) {
+template <int Lines, bool Whole, class Float>
+FASTFM_INLINE Span<Float, Lines> load_span(const Float* from, int64_t left) {
     constexpr int64_t lanes = Line<Float>::lanes;
     Span<Float, Lines> span;
     for (int64_t l = 0; l < Lines; ++l)

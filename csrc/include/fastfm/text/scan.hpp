@@ -97,12 +97,9 @@ inline int64_t records_end(const uint8_t* buffer, int64_t end, uint8_t separator
         const uint8_t byte = buffer[position++];
         if (cell_starts && byte == quote) {
             while (position < end) {
-                if (buffer[position] != quote)
-                    ++position;
-                else if (position + 1 < end && buffer[position + 1] == quote)
-                    position += 2;
-                else
-                    break;
+                if (buffer[position] != quote) ++position;
+                else if (position + 1 < end && buffer[position + 1] == quote) position += 2;
+                else break;
             }
             ++position;
             cell_starts = false;
