@@ -8,8 +8,8 @@
 namespace fastfm {
 inline namespace FASTFM_ISA {
 
-constexpr int64_t digit_bits = 8;
-constexpr int64_t few_keys = 24; // sorted by insertion
+constexpr int64_t widest_digit = 8; // bits
+constexpr int64_t few_keys = 24;    // sorted by insertion
 
 // histogram[bucket] += the ids of low .. high - 1 that fall into it
 template <class Id> void count_ids(const Id* ids, int64_t low, int64_t high, int64_t shift, int64_t* histogram) {
@@ -31,27 +31,32 @@ inline void insertion_sort(uint64_t* keys, int64_t count) {
     }
 }
 
-// One stable pass over the digit at `shift`.
-inline void radix_pass(const uint64_t* from, uint64_t* to, int64_t count, int64_t shift) {
-    constexpr uint64_t mask = (1 << digit_bits) - 1;
-    uint32_t next[mask + 1] = {};
+// One stable pass over the digit of `width` bits at `shift`.
+inline void radix_pass(const uint64_t* from, uint64_t* to, int64_t count, int64_t shift, int64_t width) {
+    const uint64_t mask = (uint64_t(1) << width) - 1;
+    uint32_t next[1 << widest_digit];
+    std::memset(next, 0, sizeof *next << width);
     for (int64_t i = 0; i < count; ++i) ++next[from[i] >> shift & mask];
     uint32_t place = 0;
-    for (uint32_t& digit : next) {
-        const uint32_t size = digit;
-        digit = place;
+    for (uint64_t digit = 0; digit <= mask; ++digit) {
+        const uint32_t size = next[digit];
+        next[digit] = place;
         place += size;
     }
     for (int64_t i = 0; i < count; ++i) to[next[from[i] >> shift & mask]++] = from[i];
 }
 
-// Sorts keys by the lowest `bits` bits of their rows; they come in the order of their positions, which stays.
+// Sorts keys by the lowest `bits` bits of their rows; they come in the order of their positions, which stays. As few
+// digits as will do, and as narrow: a short bucket would spend its time on counters.
 inline void sort_keys(uint64_t* keys, uint64_t* spare, int64_t count, int64_t bits) {
     if (count <= few_keys) return insertion_sort(keys, count);
-    bool swapped = false;
-    for (int64_t digit = 0; digit < bits; digit += digit_bits, swapped = !swapped)
-        radix_pass(swapped ? spare : keys, swapped ? keys : spare, count, 32 + digit);
-    if (swapped) std::memcpy(keys, spare, count * sizeof *keys);
+    const int64_t passes = (bits + widest_digit - 1) / widest_digit;
+    for (int64_t pass = 0; pass < passes; ++pass) {
+        const int64_t low = bits * pass / passes, high = bits * (pass + 1) / passes;
+        const bool swapped = pass % 2 == 1;
+        radix_pass(swapped ? spare : keys, swapped ? keys : spare, count, 32 + low, high - low);
+    }
+    if (passes % 2 == 1) std::memcpy(keys, spare, count * sizeof *keys);
 }
 
 inline bool starts_row(const uint64_t* keys, int64_t i, int64_t start) {
