@@ -143,10 +143,10 @@ template <class Float> FASTFM_INLINE void store(Float* to, const Line<Float>& li
 #endif
 }
 
-// The first `count` lanes, 0 behind them.
+// The first `count` lanes, 0 behind them; count may be 0 or less.
 template <class Float> FASTFM_INLINE Line<Float> first_lanes(const Line<Float>& line, int64_t count) {
 #if defined(__AVX512F__)
-    const uint32_t mask = count >= Line<Float>::lanes ? ~0u : (1u << count) - 1;
+    const uint32_t mask = count >= Line<Float>::lanes ? ~0u : count <= 0 ? 0 : (1u << count) - 1;
     Line<Float> kept;
     if constexpr (sizeof(Float) == 4) kept.part[0] = _mm512_maskz_mov_ps(__mmask16(mask), line.part[0]);
     else kept.part[0] = _mm512_maskz_mov_pd(__mmask8(mask), line.part[0]);
