@@ -149,7 +149,7 @@ template <class Float> FASTFM_INLINE void store(Float* to, const Line<Float>& li
 #endif
 }
 
-// The first `count` lanes, 0 behind them.
+// The first `count` lanes, 0 behind them; count may be 0 or less.
 template <class Float> FASTFM_INLINE Line<Float> first_lanes(const Line<Float>& line, int64_t count) {
 #if defined(__AVX512F__)
     Line<Float> kept;
@@ -238,12 +238,15 @@ template <int Lines, class Float> FASTFM_INLINE Span<Float, Lines>& operator*=(S
 // time; double, which is not tuned, one line at a time. Both are constants: write decltype(lines)::value.
 template <class Float, class Work> FASTFM_INLINE void by_length(int64_t count, Work&& work) {
     constexpr int64_t lanes = Line<Float>::lanes;
-    if constexpr (sizeof(Float) == 8) return work(Constant<1>{}, Constant<false>{});
-    const bool whole = count > 0 && count % lanes == 0;
-    if (count <= lanes) whole ? work(Constant<1>{}, Constant<true>{}) : work(Constant<1>{}, Constant<false>{});
-    else if (count <= 2 * lanes) whole ? work(Constant<2>{}, Constant<true>{}) : work(Constant<2>{}, Constant<false>{});
-    else if (count == 4 * lanes) work(Constant<4>{}, Constant<true>{});
-    else work(Constant<4>{}, Constant<false>{});
+    if constexpr (sizeof(Float) == 8) {
+        work(Constant<1>{}, Constant<false>{});
+    } else {
+        const bool whole = count > 0 && count % lanes == 0;
+        if (count <= lanes) whole ? work(Constant<1>{}, Constant<true>{}) : work(Constant<1>{}, Constant<false>{});
+        else if (count <= 2 * lanes) whole ? work(Constant<2>{}, Constant<true>{}) : work(Constant<2>{}, Constant<false>{});
+        else if (count == 4 * lanes) work(Constant<4>{}, Constant<true>{});
+        else work(Constant<4>{}, Constant<false>{});
+    }
 }
 
 // Ask for the cache lines of `count` elements, to be read or to be written; any address is allowed.
