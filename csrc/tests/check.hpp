@@ -34,7 +34,7 @@ inline char now_testing[256] = ""; // said when a check fails
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            std::fprintf(stderr, "%s:%d: %s\n    testing %s\n", __FILE__, __LINE__, #condition,                       \
+            std::fprintf(stderr, "%s:%d: %s\n    testing %s\n", __FILE__, __LINE__, #condition,                        \
                          fastfm::tests::now_testing);                                                                  \
             std::abort();                                                                                              \
         }                                                                                                              \
@@ -94,7 +94,8 @@ template <class Number> Number unwritten() {
 template <class Number> bool same(Number a, Number b) { return std::memcmp(&a, &b, sizeof a) == 0; }
 
 template <class Number> bool same(const Buffer<Number>& a, const Buffer<Number>& b) {
-    return a.size() == b.size() && (a.size() == 0 || std::memcmp(a.data(), b.data(), size_t(a.size()) * sizeof(Number)) == 0);
+    return a.size() == b.size() &&
+           (a.size() == 0 || std::memcmp(a.data(), b.data(), size_t(a.size()) * sizeof(Number)) == 0);
 }
 
 // Equal to what double arithmetic found; zeros may differ in sign.
@@ -121,8 +122,8 @@ class Draws {
         return z ^ z >> 31;
     }
     int64_t below(int64_t count) { return int64_t(bits() % uint64_t(count)); }
-    double quarter() { return double(below(9) - 4) / 4; }                 // -1 .. 1
-    double power() { return double(int64_t(1) << below(3)) / 2; }         // 1/2, 1, 2
+    double quarter() { return double(below(9) - 4) / 4; }               // -1 .. 1
+    double power() { return double(int64_t(1) << below(3)) / 2; }       // 1/2, 1, 2
     double uniform() { return double(bits() >> 11) / (1LL << 52) - 1; } // -1 .. 1, rounded in any sum
 
     template <class Number> Buffer<Number> quarters(int64_t count) {

@@ -6,7 +6,7 @@
 
 namespace fastfm::tests {
 
-enum class Pair { none, own_terms, slot_values }; // where e_s of the FM's gradient is from
+enum class Pair { none, own_terms, slot_values };   // where e_s of the FM's gradient is from
 enum class Deep { none, dense, strided, repeated }; // slot_grad: absent, [B, F, D], padded, one row for all slots
 
 struct SourceShape {
@@ -82,7 +82,9 @@ template <class Float, class Id> struct Source {
         }
     }
 
-    int64_t field_stride() const { return shape.deep == Deep::repeated ? 0 : shape.dim + 2 * (shape.deep == Deep::strided); }
+    int64_t field_stride() const {
+        return shape.deep == Deep::repeated ? 0 : shape.dim + 2 * (shape.deep == Deep::strided);
+    }
     int64_t sample_stride() const {
         return shape.deep == Deep::repeated ? 0 : shape.fields * field_stride() + 3 * (shape.deep == Deep::strided);
     }
@@ -92,7 +94,8 @@ template <class Float, class Id> struct Source {
     }
     RowGradients<Float, Id> gradients() const {
         const bool pair = shape.pair != Pair::none;
-        return {rows.data(), shape.stride(),
+        return {rows.data(),
+                shape.stride(),
                 {distinct.data(), segments.data(), order.data(), distinct.size(), ids.size()},
                 {shape.fields, shape.dim, shape.bags ? entry_slots.data() : nullptr,
                  shape.coefficients ? coefficients.data() : nullptr, pair ? pair_grad.data() : nullptr,
@@ -110,7 +113,8 @@ template <class Float, class Id> struct Source {
         if (d == shape.dim) return double(first_grad[b]);
         double gradient = 0;
         if (shape.pair != Pair::none) {
-            const double e = shape.pair == Pair::own_terms ? coefficient(i) * weight(i, d) : double(slot_values[s * shape.dim + d]);
+            const double e =
+                shape.pair == Pair::own_terms ? coefficient(i) * weight(i, d) : double(slot_values[s * shape.dim + d]);
             gradient += double(pair_grad[b]) * (double(sums[b * shape.dim + d]) - e);
         }
         if (shape.deep != Deep::none) gradient += double(slot_grad[b * sample_stride() + f * field_stride() + d]);

@@ -31,7 +31,8 @@ struct Block {
 };
 
 uint32_t draw_number(const Dropout& key, uint64_t i) {
-    Block block{{uint32_t(i / 4), key.step, key.layer, uint32_t(i / 4 >> 32)}, {uint32_t(key.seed), uint32_t(key.seed >> 32)}};
+    Block block{{uint32_t(i / 4), key.step, key.layer, uint32_t(i / 4 >> 32)},
+                {uint32_t(key.seed), uint32_t(key.seed >> 32)}};
     block.run();
     return block.counter[i % 4];
 }
@@ -45,7 +46,8 @@ void test_known_answers() {
     } known[] = {
         {{0, 0, 0, 0, 0}, 0, {0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u}},
         {{~0ull, ~0u, ~0u, 0, 0}, ~0ull, {0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu}},
-        {{0x299f31d0a4093822u, 0x85a308d3u, 0x13198a2eu, 0, 0}, 0x03707344243f6a88u,
+        {{0x299f31d0a4093822u, 0x85a308d3u, 0x13198a2eu, 0, 0},
+         0x03707344243f6a88u,
          {0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u}},
     };
     for (const auto& vector : known) {
@@ -126,27 +128,42 @@ template <class Float> void test_batch_norm(int64_t rows, int64_t columns, Draws
     }
     for (int64_t i = 0; i < count; ++i) {
         const size_t h = size_t(i % columns);
-        const double centered = double(grad[i]) - both[size_t(columns) + h] / double(rows) - n(i) * both[h] / double(rows);
+        const double centered =
+            double(grad[i]) - both[size_t(columns) + h] / double(rows) - n(i) * both[h] / double(rows);
         backward.push_back(double(gamma[int64_t(h)]) * double(scale[int64_t(h)]) * centered);
     }
     Buffer<Float> sums(columns), pair(2 * columns), out(count);
-    const auto zero_sums = [&] { std::fill(sums.begin(), sums.end(), Float(0)), std::fill(pair.begin(), pair.end(), Float(0)); };
+    const auto zero_sums = [&] {
+        std::fill(sums.begin(), sums.end(), Float(0)), std::fill(pair.begin(), pair.end(), Float(0));
+    };
     const auto blank = [&] { std::fill(out.begin(), out.end(), unwritten<Float>()); };
-    in_any_cut(rows, zero_sums, [&](int64_t low, int64_t high) { column_sums<Float>(x.data(), nullptr, columns, sums.data(), low, high); },
-               [&] { check_equal(sums, total); });
-    in_any_cut(rows, zero_sums, [&](int64_t low, int64_t high) { column_sums(x.data(), mean.data(), columns, sums.data(), low, high); },
-               [&] { check_equal(sums, squares); });
-    in_any_cut(rows, blank,
-               [&](int64_t low, int64_t high) { batch_norm(x.data(), normal, gamma.data(), beta.data(), columns, out.data(), low, high); },
-               [&] { check_equal(out, normed); });
-    in_any_cut(rows, zero_sums,
-               [&](int64_t low, int64_t high) { batch_norm_sums(grad.data(), x.data(), normal, columns, pair.data(), low, high); },
-               [&] { check_equal(pair, both); });
-    in_any_cut(rows, blank,
-               [&](int64_t low, int64_t high) {
-                   batch_norm_backward(grad.data(), x.data(), normal, gamma.data(), pair.data(), Float(rows), columns, out.data(), low, high);
-               },
-               [&] { check_equal(out, backward); });
+    in_any_cut(
+        rows, zero_sums,
+        [&](int64_t low, int64_t high) { column_sums<Float>(x.data(), nullptr, columns, sums.data(), low, high); },
+        [&] { check_equal(sums, total); });
+    in_any_cut(
+        rows, zero_sums,
+        [&](int64_t low, int64_t high) { column_sums(x.data(), mean.data(), columns, sums.data(), low, high); },
+        [&] { check_equal(sums, squares); });
+    in_any_cut(
+        rows, blank,
+        [&](int64_t low, int64_t high) {
+            batch_norm(x.data(), normal, gamma.data(), beta.data(), columns, out.data(), low, high);
+        },
+        [&] { check_equal(out, normed); });
+    in_any_cut(
+        rows, zero_sums,
+        [&](int64_t low, int64_t high) {
+            batch_norm_sums(grad.data(), x.data(), normal, columns, pair.data(), low, high);
+        },
+        [&] { check_equal(pair, both); });
+    in_any_cut(
+        rows, blank,
+        [&](int64_t low, int64_t high) {
+            batch_norm_backward(grad.data(), x.data(), normal, gamma.data(), pair.data(), Float(rows), columns,
+                                out.data(), low, high);
+        },
+        [&] { check_equal(out, backward); });
 }
 
 template <class Float> void test_interactions(int64_t samples, int64_t dim, Draws& draws) {
@@ -173,11 +190,15 @@ template <class Float> void test_interactions(int64_t samples, int64_t dim, Draw
             std::fill(out.begin(), out.end(), unwritten<Float>());
             std::fill(out_backward.begin(), out_backward.end(), unwritten<Float>());
         };
-        in_any_cut(samples, blank, [&](int64_t low, int64_t high) { interact_fields(in, per_dim, out.data(), low, high); },
-                   [&] { check_equal(out, forward); });
-        in_any_cut(samples, blank,
-                   [&](int64_t low, int64_t high) { interact_fields_backward(in, per_dim, grad.data(), out_backward.data(), low, high); },
-                   [&] { check_equal(out_backward, backward); });
+        in_any_cut(
+            samples, blank, [&](int64_t low, int64_t high) { interact_fields(in, per_dim, out.data(), low, high); },
+            [&] { check_equal(out, forward); });
+        in_any_cut(
+            samples, blank,
+            [&](int64_t low, int64_t high) {
+                interact_fields_backward(in, per_dim, grad.data(), out_backward.data(), low, high);
+            },
+            [&] { check_equal(out_backward, backward); });
     }
 }
 
@@ -198,22 +219,30 @@ template <class Float> void test_losses(int64_t count, Draws& draws) {
         const auto weight = [&](int64_t b) { return weighted ? double(weights[b]) : 1; };
         for (int64_t b = 0; b < count; ++b) {
             const long double logit = z[b], label = y[b];
-            bce += double(weight(b) * (std::fmax(logit, 0.0L) + std::log1p(std::exp(-std::fabs(logit))) - label * logit));
+            bce +=
+                double(weight(b) * (std::fmax(logit, 0.0L) + std::log1p(std::exp(-std::fabs(logit))) - label * logit));
             squares += double(weight(b) * (logit - label) * (logit - label));
         }
-        in_any_cut(count, blank,
-                   [&](int64_t low, int64_t high) { found += bce_with_logits(z.data(), y.data(), given, mass, grad.data(), low, high); },
-                   [&] {
-                       check_close(found, bce);
-                       for (int64_t b = 0; b < count; ++b)
-                           check_close(grad[b], weight(b) * double(1 / (1 + std::exp(-(long double)z[b])) - y[b]) / mass);
-                   });
-        in_any_cut(count, blank,
-                   [&](int64_t low, int64_t high) { found += squared_error(z.data(), y.data(), given, mass, grad.data(), low, high); },
-                   [&] {
-                       check_close(found, squares);
-                       for (int64_t b = 0; b < count; ++b) check_close(grad[b], 2 * weight(b) * (double(z[b]) - double(y[b])) / mass);
-                   });
+        in_any_cut(
+            count, blank,
+            [&](int64_t low, int64_t high) {
+                found += bce_with_logits(z.data(), y.data(), given, mass, grad.data(), low, high);
+            },
+            [&] {
+                check_close(found, bce);
+                for (int64_t b = 0; b < count; ++b)
+                    check_close(grad[b], weight(b) * double(1 / (1 + std::exp(-(long double)z[b])) - y[b]) / mass);
+            });
+        in_any_cut(
+            count, blank,
+            [&](int64_t low, int64_t high) {
+                found += squared_error(z.data(), y.data(), given, mass, grad.data(), low, high);
+            },
+            [&] {
+                check_close(found, squares);
+                for (int64_t b = 0; b < count; ++b)
+                    check_close(grad[b], 2 * weight(b) * (double(z[b]) - double(y[b])) / mass);
+            });
     }
 }
 

@@ -36,13 +36,15 @@ template <class Float, class Id> void test_value_gradient(const Source<Float, Id
         std::vector<double> expected;
         for (int64_t i = 0; i < count; ++i) {
             expected.push_back(0);
-            for (int64_t d = 0; d < source.shape.columns(); ++d) expected.back() += source.of_term(i, d) * source.weight(i, d);
+            for (int64_t d = 0; d < source.shape.columns(); ++d)
+                expected.back() += source.of_term(i, d) * source.weight(i, d);
             if (with_factors) expected.back() *= double(factors[i]);
         }
         Buffer<Float> out(count);
         const auto prepare = [&] { std::fill(out.begin(), out.end(), unwritten<Float>()); };
         const auto work = [&](int64_t low, int64_t high) {
-            value_gradient(source.gradients(), source.ids.data(), with_factors ? factors.data() : nullptr, out.data(), low, high);
+            value_gradient(source.gradients(), source.ids.data(), with_factors ? factors.data() : nullptr, out.data(),
+                           low, high);
         };
         in_any_cut(count, prepare, work, [&] { check_equal(out, expected); });
     }
@@ -50,8 +52,9 @@ template <class Float, class Id> void test_value_gradient(const Source<Float, Id
 
 template <class Float, class Id> void test_source(const SourceShape& shape, Draws& draws) {
     TESTING("%zu-byte numbers, %zu-byte ids, dim %d, %d samples, pair %d, deep %d, bags %d, coefficients %d, first %d, "
-            "winners %d", sizeof(Float), sizeof(Id), int(shape.dim), int(shape.samples), int(shape.pair), int(shape.deep),
-            shape.bags, shape.coefficients, shape.first, shape.winners);
+            "winners %d",
+            sizeof(Float), sizeof(Id), int(shape.dim), int(shape.samples), int(shape.pair), int(shape.deep), shape.bags,
+            shape.coefficients, shape.first, shape.winners);
     const Source<Float, Id> source(shape, draws);
     test_materialize(source);
     test_squared_norms(source);
@@ -66,7 +69,8 @@ template <class Float, class Id> void test_gradients() {
                 for (int flags = 0; flags < 16; ++flags) {
                     const bool bags = flags & 1, winners = flags & 2;
                     if (winners && (!bags || pair == Pair::own_terms)) continue; // max pooling saves its slots
-                    SourceShape shape{dim, 4, 3, 2 * draws.below(2), pair, deep, bags, bool(flags & 4), bool(flags & 8), winners};
+                    SourceShape shape{
+                        dim, 4, 3, 2 * draws.below(2), pair, deep, bags, bool(flags & 4), bool(flags & 8), winners};
                     test_source<Float, Id>(shape, draws);
                     shape.samples = draws.below(2);
                     if (deep == Deep::strided) test_source<Float, Id>(shape, draws);

@@ -1,4 +1,5 @@
-// lookup.hpp against loops in double: single ids, bags, nothing pooled, given slots, max; every layout of the first order.
+// lookup.hpp against loops in double: single ids, bags, nothing pooled, given slots, max; every layout of the first
+// order.
 #include "check.hpp"
 #include "fastfm/lookup.hpp"
 
@@ -33,7 +34,8 @@ template <class Float, class Id> struct Inputs {
         : shape(given), rows(draws.matrix<Float>(table_rows, shape.columns(), shape.stride())),
           linear(draws.matrix<Float>(table_rows, 1, 2)), offsets(draws.offsets(shape.slots())),
           ids(draws.ids<Id>(shape.kind == Kind::single ? shape.slots() : offsets[shape.slots()], table_rows)),
-          coefficients(draws.powers<Float>(ids.size())), numbers(draws.quarters<Float>(shape.samples * extra_numbers)) {}
+          coefficients(draws.powers<Float>(ids.size())), numbers(draws.quarters<Float>(shape.samples * extra_numbers)) {
+    }
 
     Table<Float> table() const {
         if (shape.first == First::none) return {rows.data(), shape.stride(), shape.dim, nullptr, 0};
@@ -78,8 +80,13 @@ template <class Float> struct Outputs {
 
     Interaction<Float> pointers(Deep kind, const Buffer<Float>& numbers) {
         const bool with_numbers = kind == Deep::numbers;
-        return {first.data(), pair.data(), sums.data(), kind == Deep::no ? nullptr : deep.data(), stride,
-                with_numbers ? numbers.data() : nullptr, with_numbers ? extra_numbers : 0};
+        return {first.data(),
+                pair.data(),
+                sums.data(),
+                kind == Deep::no ? nullptr : deep.data(),
+                stride,
+                with_numbers ? numbers.data() : nullptr,
+                with_numbers ? extra_numbers : 0};
     }
 };
 
@@ -170,7 +177,8 @@ template <class Float, class Id> void test_pool_largest(const Inputs<Float, Id>&
     });
 }
 
-// Rows of the table, in their order, as slot vectors that are given: an Inputs of single ids 0, 1, ... says what is right.
+// Rows of the table, in their order, as slot vectors that are given: an Inputs of single ids 0, 1, ... says what is
+// right.
 template <class Float> void test_given_slots(int64_t dim, int64_t samples, int64_t padding, Deep deep, Draws& draws) {
     constexpr int64_t fields = 3;
     Inputs<Float, int64_t> in({dim, samples, fields, padding, Kind::single, First::none, false}, draws);

@@ -57,7 +57,8 @@ template <class Float> void test_elements(int64_t columns, Draws& draws) {
     const Dropout key{5, 6, 7, 0x40000000u, 4.0 / 3};
     const Buffer<Float> bias = draws.uniforms<Float>(columns);
     check_bits(groups, draws.uniforms<Float>(count), [&](auto& out, int64_t low, int64_t high) {
-        bias_relu_dropout(out.data(), bias.data(), columns, &key, low * philox_draws, least(high * philox_draws, count));
+        bias_relu_dropout(out.data(), bias.data(), columns, &key, low * philox_draws,
+                          least(high * philox_draws, count));
     });
     const Buffer<Float> e = draws.uniforms<Float>(count * 2);
     check_bits(int64_t(64), Buffer<Float>(e.size()), [&](auto& out, int64_t low, int64_t high) {

@@ -39,7 +39,8 @@ template <class Id> Planned<Id> plan(const Buffer<Id>& ids, int64_t table_rows, 
     Buffer<Id> rows(first_row.back());
     Buffer<int64_t> segments(first_row.back());
     for (size_t bucket = borders.size() - 1; bucket-- > 0;)
-        write_segments(keys.data(), borders[bucket], borders[bucket + 1], first_row[bucket], rows.data(), segments.data());
+        write_segments(keys.data(), borders[bucket], borders[bucket + 1], first_row[bucket], rows.data(),
+                       segments.data());
     made.rows.assign(rows.begin(), rows.end());
     made.segments.assign(segments.begin(), segments.end());
     made.segments.push_back(count);
@@ -61,7 +62,8 @@ template <class Id> void check_plan(const Buffer<Id>& ids, int64_t table_rows) {
 
 template <class Id> void test_plans() {
     Draws draws(5);
-    for (const int64_t table_rows : {1LL, 2LL, 3LL, 255LL, 256LL, 257LL, 65536LL, 65537LL, (1LL << 24) + 1, (1LL << 31) - 1})
+    for (const int64_t table_rows :
+         {1LL, 2LL, 3LL, 255LL, 256LL, 257LL, 65536LL, 65537LL, (1LL << 24) + 1, (1LL << 31) - 1})
         for (const int64_t count : {0, 1, 2, 24, 25, 300, 3000}) {
             TESTING("%zu-byte ids, %lld rows, %d entries", sizeof(Id), static_cast<long long>(table_rows), int(count));
             check_plan(draws.ids<Id>(count, table_rows), table_rows);

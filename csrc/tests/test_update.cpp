@@ -59,7 +59,8 @@ void check_state(const Source<Float, Id>& source, const State<Float>& before, co
                  double grad_scale, void (Row::*rule)()) {
     const auto gradients = source.summed();
     const int64_t columns = before.columns, stride = before.stride;
-    std::vector<bool> planned(size_t(before.arrays[0].size()), false), planned_rows(size_t(before.row_state.size()), false);
+    std::vector<bool> planned(size_t(before.arrays[0].size()), false),
+        planned_rows(size_t(before.row_state.size()), false);
     for (int64_t u = 0; u < source.distinct.size(); ++u) {
         const int64_t start = source.distinct[u] * stride;
         Row row{{}, {}, {}, {}, double(before.row_state[source.distinct[u] * 2])};
@@ -102,9 +103,11 @@ template <class Float, class Id> void test_rules(const SourceShape& shape, doubl
                    [&] { check_state(source, before, after[0], l2, grad_scale, formula); });
     };
     test_rule(&Row::sgd, [&](auto& state) { return Sgd<Float>{state.rows(0), rate}; });
-    test_rule(&Row::adagrad, [&](auto& state) { return Adagrad<Float>{state.rows(0), state.rows(2), rate, Float(eps)}; });
+    test_rule(&Row::adagrad,
+              [&](auto& state) { return Adagrad<Float>{state.rows(0), state.rows(2), rate, Float(eps)}; });
     test_rule(&Row::adam, [&](auto& state) {
-        return Adam<Float>{state.rows(0), state.rows(1), state.rows(2), rate, Float(correction), Float(beta1), Float(beta2), Float(eps)};
+        return Adam<Float>{state.rows(0),     state.rows(1), state.rows(2), rate,
+                           Float(correction), Float(beta1),  Float(beta2),  Float(eps)};
     });
     test_rule(&Row::rowwise_adagrad,
               [&](auto& state) { return RowwiseAdagrad<Float>{state.rows(0), state.row_sums(), rate, Float(eps)}; });

@@ -243,7 +243,8 @@ template <class Float, class Work> FASTFM_INLINE void by_length(int64_t count, W
     } else {
         const bool whole = count > 0 && count % lanes == 0;
         if (count <= lanes) whole ? work(Constant<1>{}, Constant<true>{}) : work(Constant<1>{}, Constant<false>{});
-        else if (count <= 2 * lanes) whole ? work(Constant<2>{}, Constant<true>{}) : work(Constant<2>{}, Constant<false>{});
+        else if (count <= 2 * lanes)
+            whole ? work(Constant<2>{}, Constant<true>{}) : work(Constant<2>{}, Constant<false>{});
         else if (count == 4 * lanes) work(Constant<4>{}, Constant<true>{});
         else work(Constant<4>{}, Constant<false>{});
     }
