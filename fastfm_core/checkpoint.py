@@ -18,13 +18,16 @@ import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 import fastfm_core
 from fastfm_core.errors import InputError
 from fastfm_core.files import json_text, whole_file
+
+if TYPE_CHECKING:  # it needs safetensors, which is imported by whoever saves or loads
+    from fastfm_core.saved_arrays import SavedArrays
 
 WEIGHTS, DESCRIPTION, METRICS = "model.safetensors", "model.json", "metrics.json"
 OPTIMIZER = "optimizer.safetensors"
@@ -38,7 +41,7 @@ CHECKSUM = "sha256"
 class Checkpoint(NamedTuple):
     """What ``load`` returns: the model's state by name, the description given to ``save``, the metrics."""
 
-    state: dict[str, np.ndarray]
+    state: Mapping[str, np.ndarray]
     description: dict[str, Any]
     metrics: dict[str, Any]
 
@@ -110,7 +113,7 @@ def load_description(folder: str | Path) -> dict[str, Any]:
     return description
 
 
-def load_optimizer(folder: str | Path) -> dict[str, np.ndarray]:
+def load_optimizer(folder: str | Path) -> Mapping[str, np.ndarray]:
     """The optimizer's state saved beside a model. InputError when there is none, or it is cut or another training's."""
     path = Path(folder) / OPTIMIZER
     description = load_description(folder)
@@ -147,12 +150,15 @@ def _save_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
     path.chmod(mode)  # the library may have renamed a private file of its own (PARTS) over ours
 
 
-def read_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads what ``write_weights`` wrote."""
-    return require_safetensors().load_file(path)
+def read_weights(path: str | Path) -> SavedArrays:
+    """What ``write_weights`` wrote, read array by array as each is asked for."""
+    require_safetensors()
+    from fastfm_core.saved_arrays import SavedArrays
+
+    return SavedArrays(path)
 
 
-def _read(path: Path, description: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _read(path: Path, description: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
     """The arrays of a model or of its optimizer, by today's names."""
     arrays = read_weights(path)
     return joined(arrays, path) if description["format_number"] == APART else arrays

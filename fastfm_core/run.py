@@ -17,13 +17,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastfm_core import checkpoint
 from fastfm_core.errors import InputError, Interrupted
 from fastfm_core.files import remove_matching, write_json, write_json_lines
+
+if TYPE_CHECKING:
+    from fastfm_core.saved_arrays import SavedArrays
 
 RECORD, HISTORY = "run.json", "history.jsonl"
 PARTS = (*(f".{name}.*.part" for name in (RECORD, HISTORY, "step-*")), *checkpoint.PARTS)
@@ -92,14 +95,14 @@ class Run:
         """Writes the history for readers."""
         write_json_lines(self.folder / HISTORY, self.position["history"] if self.position else [])
 
-    def latest(self) -> dict[str, np.ndarray]:
+    def latest(self) -> SavedArrays:
         """The arrays of the latest checkpoint. InputError when a file that the run needs is missing or damaged."""
         for path, checksum in self._named.items():
             if not path.is_file() or checkpoint.sha256(path) != checksum:
                 raise InputError(f"{path}: missing, cut or damaged, so the training cannot go on; use --overwrite")
         return checkpoint.read_weights(self.folder / self._record["latest"]["file"])
 
-    def best(self) -> dict[str, np.ndarray]:
+    def best(self) -> SavedArrays:
         """The arrays of the best checkpoint."""
         return checkpoint.read_weights(self.folder / self._record["best"]["file"])
 

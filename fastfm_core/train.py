@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from fastfm_core.contract import Batch
 from fastfm_core.errors import InputError, NonFiniteLoss
 from fastfm_core.run import Run
 from fastfm_core.schedule import EarlyStopping, rate_factor
+
+if TYPE_CHECKING:
+    from fastfm_core.saved_arrays import SavedArrays
 
 Record = dict[str, Any]
 
@@ -228,11 +231,10 @@ class _Loop:
         self.run.write_history()
 
 
-def _load(model: Any, optimizer: Any, arrays: dict[str, np.ndarray]) -> None:
+def _load(model: Any, optimizer: Any, arrays: SavedArrays) -> None:
     """Puts the arrays of a checkpoint into model and optimizer."""
-    for prefix, target in (("model/", model), ("optimizer/", optimizer)):
-        own = {name: array for name, array in arrays.items() if name.startswith(prefix)}
-        target.load_state_dict({name.removeprefix(prefix): array for name, array in own.items()})
+    model.load_state_dict(arrays.under("model/"))
+    optimizer.load_state_dict(arrays.under("optimizer/"))
 
 
 def train_step(model: Any, optimizer: Any, *batches: Batch, task: str, step: int, clip_norm: float = 0.0) -> float:

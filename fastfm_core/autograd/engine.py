@@ -44,5 +44,5 @@ def _topological(roots: list[Context]) -> list[Context]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((x.node, False) for x, _ in node.versions if x.node is not None)
+            stack.extend([(x.node, False) for x in node.tensors if x.node is not None])
     return order[::-1]

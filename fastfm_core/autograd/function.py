@@ -18,15 +18,15 @@ class Context:
     """One application of a function: a node of the tape."""
 
     def __init__(self, function: type[Function], inputs: tuple[Any, ...]) -> None:
-        tensors = [x for x in inputs if isinstance(x, Tensor)]
-        names = sorted({x.backend.name for x in tensors})
+        self.tensors = [x for x in inputs if isinstance(x, Tensor)]
+        names = sorted({x.backend.name for x in self.tensors})
         if len(names) != 1:
             raise InputError(f"{function.__name__} needs tensors of one backend, got {' and '.join(names) or 'none'}")
         self.function = function
         self.inputs: tuple[Any, ...] = inputs
-        self.backend = tensors[0].backend
+        self.backend = self.tensors[0].backend
         self.needs = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
-        self.versions = [(x, x.version) for x in tensors]
+        self.versions = [x.version for x in self.tensors]
         self.saved: tuple[Any, ...] = ()
         self.outputs = 1
 
@@ -34,11 +34,11 @@ class Context:
         """Each input that needs a gradient, with it. Frees inputs and saved arrays, so a node is walked once."""
         if not self.inputs:
             raise InputError(f"the tape of {self.function.__name__} was walked already; run forward again")
-        if any(tensor.version != version for tensor, version in self.versions):
+        if self.versions != [x.version for x in self.tensors]:
             raise StaleGradient(f"an input of {self.function.__name__} changed after forward; run forward again")
         passed = zip(self.inputs, self.function.backward(self, *grads), self.needs, strict=True)
         arrivals = [(tensor, grad) for tensor, grad, needed in passed if needed]
-        self.inputs, self.versions, self.saved = (), [], ()
+        self.inputs, self.tensors, self.saved = (), [], ()
         return arrivals
 
 
@@ -52,12 +52,12 @@ class Function:
     def apply(cls, *inputs: Any, **options: Any) -> Any:
         """Run forward and, where a gradient is asked for, record it; returns a Tensor or a tuple of them."""
         context = Context(cls, inputs)
-        result = cls.forward(context, *(x.data if isinstance(x, Tensor) else x for x in inputs), **options)
+        result = cls.forward(context, *[x.data if isinstance(x, Tensor) else x for x in inputs], **options)
         arrays = result if isinstance(result, tuple) else (result,)
         context.outputs = len(arrays)
-        recorded = recording() and any(context.needs)
-        outputs = tuple(x if x is None else Tensor(x, context.backend, requires_grad=recorded) for x in arrays)
+        recorded = recording() and True in context.needs
+        outputs = [x if x is None else Tensor(x, context.backend, requires_grad=recorded) for x in arrays]
         for index, tensor in enumerate(outputs):
             if tensor is not None and recorded:
                 tensor.node, tensor.index = context, index
-        return outputs if isinstance(result, tuple) else outputs[0]
+        return tuple(outputs) if isinstance(result, tuple) else outputs[0]

@@ -43,8 +43,7 @@ class Tensor:
 
         if not self.requires_grad:
             raise InputError("nothing to differentiate: the tensor was made without a gradient, or under no_grad")
-        weights = np.broadcast_to(1 if gradient is None else gradient, self.data.shape)
-        backward([self], [np.array(weights, self.data.dtype, order="C")])
+        backward([self], [np.full(self.data.shape, 1 if gradient is None else gradient, self.data.dtype)])
 
 
 @contextmanager

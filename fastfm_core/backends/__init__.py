@@ -84,15 +84,15 @@ def why_unavailable(name: str) -> str | None:
 
 def get(name: str = "auto") -> Backend:
     """The backend called ``name``; "auto" takes the fastest that can run. Raises BackendUnavailable with the reason."""
-    if name == "auto":
-        reasons = {candidate: why_unavailable(candidate) for candidate in _AUTOMATIC}
-        name = next((candidate for candidate, reason in reasons.items() if reason is None), "")
-        if not name:
-            raise BackendUnavailable("no tuned backend can run: " + "; ".join(f"{k}: {v}" for k, v in reasons.items()))
-    reason = why_unavailable(name)
-    if reason is not None:
-        raise BackendUnavailable(f"backend {name!r} cannot run: {reason}")
-    return _load(name)
+    reasons: dict[str, str] = {}
+    for candidate in _AUTOMATIC if name == "auto" else (name,):
+        reason = why_unavailable(candidate)
+        if reason is None:
+            return _load(candidate)  # the next one is not even imported
+        reasons[candidate] = reason
+    if name != "auto":
+        raise BackendUnavailable(f"backend {name!r} cannot run: {reasons[name]}")
+    raise BackendUnavailable("no tuned backend can run: " + "; ".join(f"{k}: {v}" for k, v in reasons.items()))
 
 
 @functools.cache

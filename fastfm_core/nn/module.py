@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,13 +30,9 @@ class Module:
     def modules(self) -> Iterator[tuple[str, Module]]:
         """(path, module) of this module ("") and all below it."""
         yield "", self
-        for name, value in vars(self).items():
-            children = value if isinstance(value, list) else [value]
-            for position, child in enumerate(children):
-                if isinstance(child, Module):
-                    prefix = f"{name}.{position}" if isinstance(value, list) else name
-                    for path, module in child.modules():
-                        yield f"{prefix}.{path}".rstrip("."), module
+        for name, child in self._children():
+            for path, module in child.modules():
+                yield f"{name}.{path}".rstrip("."), module
 
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """(path, tensor) of every tensor, trained or frozen; one that is shared goes by its first path."""
@@ -64,7 +60,7 @@ class Module:
                     state[f"{path}.{name}".lstrip(".")] = value
         return state
 
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy values into tensors and buffers. Names and shapes must agree; nothing is changed if they do not."""
         own = self.state_dict()
         if own.keys() != state.keys():
@@ -90,6 +86,15 @@ class Module:
         """Name the training step: dropout draws depend on it and on the seed alone."""
         self._set("step", step)
 
+    def _children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) of those directly below it; one in a list is called by the list's name and its position."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+            elif isinstance(value, list):
+                yield from ((f"{name}.{n}", child) for n, child in enumerate(value) if isinstance(child, Module))
+
     def _set(self, attribute: str, value: Any) -> None:
-        for _, module in self.modules():
-            setattr(module, attribute, value)
+        setattr(self, attribute, value)
+        for _, child in self._children():
+            child._set(attribute, value)

@@ -8,6 +8,7 @@ weights and state. For SGD and Adagrad without l2 that is what the dense rule do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -73,7 +74,7 @@ class Optimizer:
         arrays = {f"{name}/{key}": array for name, state in self.state.items() for key, array in state.items()}
         return {**arrays, "steps": np.array(self.steps)}
 
-    def load_state_dict(self, saved: dict[str, np.ndarray]) -> None:
+    def load_state_dict(self, saved: Mapping[str, np.ndarray]) -> None:
         """Copy saved states in. Names and shapes must agree; nothing is changed if they do not."""
         own = self.state_dict()
         if own.keys() != saved.keys():

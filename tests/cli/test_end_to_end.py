@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastfm_core import checkpoint, cli, metrics
+from fastfm_core import backends, checkpoint, cli, metrics
 from fastfm_core.data import read_table
 from fastfm_core.data.bundled import COUPON_LABEL, coupon_path
 from fastfm_core.data.columns import numbers
@@ -267,3 +267,16 @@ def test_help_is_quick_and_imports_nothing_heavy(line):
     code += "print(e.code, {'numba', 'pyarrow', 'safetensors', 'tqdm'} & set(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "0 set()\n" and "fastfm-core" in done.stdout
+
+
+@pytest.mark.skipif(backends.why_unavailable("native") is not None, reason="the native backend was not built")
+def test_the_native_engine_imports_no_numba(tmp_path):
+    lines = [f"u{n % 17},c{n % 5},{n / 7},{n % 2}" for n in range(200)]
+    clicks, model, predictions = (str(tmp_path / name) for name in ("clicks.csv", "model", "predictions.csv"))
+    (tmp_path / "clicks.csv").write_text("\n".join(["user,city,size,label", *lines]))
+    trained = ["train", clicks, "--out", model, "--set", "epochs=1"]
+    for command in (trained, ["predict", model, clicks, "--out", predictions], ["evaluate", model, clicks]):
+        code = f"import sys; from fastfm_core.cli import main; status = main({command!r}); "
+        code += "print(status, 'numba' in sys.modules, file=sys.stderr)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.stderr.splitlines()[-1] == "0 False"
