@@ -56,7 +56,8 @@ void unmake(void* buffer, size_t size) {
 
 // Idle buffers by size, guarded by the GIL. Never destroyed: arrays may outlive the interpreter's modules.
 // Batches of ever other sizes would leave idle buffers of every size behind. So before one is made that brings the sum,
-// idle and lent, above twice the most ever lent at once, those sizes' buffers are freed that were asked for least lately.
+// idle and lent, above twice the most ever lent at once, those sizes' buffers are freed that were asked for least
+// lately.
 class Shelf {
   public:
     void* take(size_t size) {
@@ -90,7 +91,8 @@ class Shelf {
     void free_oldest() {
         auto oldest = stacks_.end();
         for (auto stack = stacks_.begin(); stack != stacks_.end(); ++stack)
-            if (!stack->second.buffers.empty() && (oldest == stacks_.end() || stack->second.asked < oldest->second.asked))
+            if (!stack->second.buffers.empty() &&
+                (oldest == stacks_.end() || stack->second.asked < oldest->second.asked))
                 oldest = stack;
         unmake(oldest->second.buffers.back(), oldest->first);
         oldest->second.buffers.pop_back();

@@ -29,7 +29,7 @@ fi
 
 export out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-jobs() { # a line for each: source and its flags
+list_jobs() { # a line for each: source and its flags
     local source isa
     for source in "${sources[@]}"; do
         case "$source" in
@@ -47,4 +47,4 @@ build_and_run() {
     echo "passed: $*"
 }
 export -f build_and_run
-jobs | xargs -P 2 -I {} bash -c 'set -e; build_and_run {}'
+list_jobs | xargs -P 2 -I {} bash -c 'set -e; build_and_run {}'

@@ -82,7 +82,7 @@ def test_pooling_none_has_no_deep_input(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("pooling", ["sum", "max"])
-def test_a_first_order_in_the_row_gives_the_bits_of_one_apart(backend: Backend, pooling: Pooling) -> None:
+def test_a_first_order_in_the_row_gives_what_one_apart_gives(backend: Backend, pooling: Pooling) -> None:
     random = np.random.default_rng(8)
     entries = draw_entries(random, bags=True, values=True, pooling=pooling, dtype=np.float64)
     rows = draw_tensor(backend, random, 9, 5)
@@ -90,7 +90,7 @@ def test_a_first_order_in_the_row_gives_the_bits_of_one_apart(backend: Backend, 
     together = ops.embedding_fm(rows, None, entries, deep=True, lane=True)
     for one, other in zip(together, ops.embedding_fm(table, linear, entries, deep=True), strict=True):
         assert one is not None and other is not None
-        np.testing.assert_array_equal(one.data, other.data)
+        np.testing.assert_allclose(one.data, other.data, rtol=1e-14)  # a lane's products may be fused into its sum
 
 
 def test_a_plan_of_other_entries_and_two_first_orders_are_refused(backend: Backend) -> None:

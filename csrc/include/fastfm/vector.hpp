@@ -182,7 +182,7 @@ template <class Float> FASTFM_INLINE Line<Float> one_lane(int64_t lane, Float va
     typedef typename Line<Float>::Register Register;
     Line<Float> line;
     for (int64_t p = 0; p < Line<Float>::parts; ++p) {
-        Register numbers;
+        Register numbers{};
         for (int64_t k = 0; k < Line<Float>::part_lanes; ++k) numbers[k] = Float(p * Line<Float>::part_lanes + k);
         const Register all = value - Register{};
         line.part[p] = numbers == Float(lane) - Register{} ? all : Register{};
