@@ -19,7 +19,6 @@ from fastfm_core.contract import DropoutKey, EmbeddingFM, Entries, RowPlan, RowS
 from fastfm_core.errors import InputError
 
 name = "native"
-_KEY_ROWS = 1 << 31  # rows from here on do not fit the upper half of a sort key
 
 
 if _isa := os.environ.get("FASTFM_CORE_ISA"):
@@ -105,7 +104,7 @@ def bi_interaction_backward(grad: np.ndarray, fields: np.ndarray) -> np.ndarray:
 
 
 def plan_rows(ids: np.ndarray, table_rows: int) -> RowPlan:
-    if max(table_rows, len(ids)) >= _KEY_ROWS:
+    if table_rows > shared.KEY_ROWS or len(ids) >= shared.KEY_ROWS:
         return shared.plan_by_comparison(ids)
     return RowPlan(*_native.plan_rows(np.ascontiguousarray(ids), table_rows))
 

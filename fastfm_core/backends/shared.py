@@ -8,6 +8,8 @@ import numpy as np
 
 from fastfm_core.contract import Entries, RowPlan
 
+KEY_ROWS = 1 << 31  # rows beyond this do not fit the upper half of a sort key of row and position
+
 
 def entry_slots(entries: Entries) -> np.ndarray | None:
     """Slot of each entry, [N] int32; None where the slot is the entry itself."""

@@ -11,17 +11,16 @@ import numpy as np
 
 from fastfm_core import threads
 from fastfm_core.backends.numba_cpu.launch import piece_count, ranges, workspace
-from fastfm_core.backends.shared import plan_by_comparison
+from fastfm_core.backends.shared import KEY_ROWS, plan_by_comparison
 from fastfm_core.compilation import helper, kernel
 from fastfm_core.contract import RowPlan
 
 _BUCKET_BITS = 8
 _DIGIT_BITS = 8
-_KEY_ROWS = 1 << 31  # rows beyond this do not fit the key's upper half
 
 
 def plan_rows(ids: np.ndarray, table_rows: int) -> RowPlan:
-    if table_rows > _KEY_ROWS or len(ids) >= _KEY_ROWS:
+    if table_rows > KEY_ROWS or len(ids) >= KEY_ROWS:
         return plan_by_comparison(ids)
     ids = np.ascontiguousarray(ids)
     count, bits = len(ids), max(1, (table_rows - 1).bit_length())
