@@ -26,13 +26,6 @@ class Step(NamedTuple):
     batch: int
     hidden: str
 
-    @property
-    def calls(self) -> int:
-        """Steps of a turn, so that it takes about a second."""
-        if self.workload != "w1":
-            return 2
-        return (32 if self.batch < 1024 else 16) // (2 if len(self.hidden) > 5 else 1)
-
 
 class Peer(NamedTuple):
     """One way to run a peer; threads "0" is its own default, else OpenMP's threads wait passively."""
@@ -95,8 +88,7 @@ def seconds(peer: Peer, step: Step, losses: list[float]) -> float:
     """The least median of a few short turns of a peer, after its first losses were found equal to ours."""
     side = peer.start(step)
     require_equal(peer.name, side.ask("losses", CHECKED), losses)
-    calls = max(1, step.calls // 4)
-    side.turn("step", calls)
+    calls = side.calls_of_a_turn("step")
     least = min(side.turn("step", calls) for _ in range(TRIES))
     side.close()
     print(f"  {step.hidden} B={step.batch}, {peer.name}: {least * 1e3:.1f} ms", flush=True)

@@ -42,7 +42,7 @@ def measure(step: Step, backend: str, rounds: int, peers: tuple[str, ...] = ("to
     }
     if step.hidden != "fm":
         timed["gemm"] = (ours, "gemm")
-    turns = interleave({name: (*side, step.calls) for name, side in timed.items()}, rounds)
+    turns = interleave({name: (*of, of[0].calls_of_a_turn(of[1])) for name, of in timed.items()}, rounds)
     for side in (ours, *sides.values()):
         side.close()
     return turns

@@ -4,7 +4,8 @@ A side is a process that reads lines "CASE CALLS" and answers each with a JSON l
 timed case, else what is to be checked, such as losses. Separate processes keep the thread pools apart: OpenBLAS's and
 OpenMP's workers spin for up to 110 ms after their last job, and in one process they would also share environment
 variables and allocator. IDLE seconds pass between turns, so that the pools of the side that has just finished are
-asleep. A peer's side may run in another interpreter, and imports nothing of this package then.
+asleep. A turn lasts about TURN seconds on every side, so that each is warm for most of it. A peer's side may run in
+another interpreter, and imports nothing of this package then.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-IDLE = 0.2
+IDLE, TURN = 0.2, 0.5
 Case = Callable[[int], list[float]]
 
 
@@ -63,6 +64,10 @@ class Side:
         """Median seconds per call of one turn, after IDLE seconds of silence."""
         time.sleep(IDLE)
         return statistics.median(self.ask(case, calls))
+
+    def calls_of_a_turn(self, case: str) -> int:
+        """How many calls take about TURN seconds, at least 2; measured, which warms the side up."""
+        return max(2, round(TURN / self.turn(case, 2)))
 
     def close(self) -> None:
         """Ends the worker."""

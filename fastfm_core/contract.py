@@ -261,8 +261,11 @@ class Kernels(Protocol):
 
     # ---- dense helpers ----------------------------------------------------------------------------------------------
 
-    def matmul(self, left: Array, right: Array, out: Array | None = None) -> Array:
-        """[M, K] @ [K, N] -> [M, N]; transposed views are taken as they are."""
+    def matmul(self, left: Array, right: Array, out: Array | None = None, *, spacing: int = 0) -> Array:
+        """[M, K] @ [K, N] -> [M, N]; transposed views are taken as they are.
+
+        spacing  at least so many elements from row to row of a result that is made here: the gradient of rows that
+                 start on cache lines does so, too"""
         ...
 
     def bias_relu_dropout_(self, x: Array, bias: Array, rate: float, key: DropoutKey | None) -> None:

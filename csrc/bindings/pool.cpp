@@ -82,7 +82,7 @@ bool multiply(const py::array& left, const py::array& right, const py::array& ou
 }
 
 bool matmul(const py::array& left, const py::array& right, const py::array& out, int64_t rows, int64_t inner) {
-    if (!fit_together(left, right, out)) return false;
+    if (!blas.sgemm || !blas.dgemm || !fit_together(left, right, out)) return false;
     if (are<float>(left, right, out)) return multiply<float>(left, right, out, {rows, inner});
     if (are<double>(left, right, out)) return multiply<double>(left, right, out, {rows, inner});
     return false;

@@ -154,9 +154,12 @@ def update_rows_adam_(
 # ---- dense ----------------------------------------------------------------------------------------------------------
 
 
-def matmul(left: np.ndarray, right: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    product = _native.empty(left.shape[0], right.shape[1], left.dtype) if out is None else out
-    return blas.native_matmul(left, right, product)
+def matmul(left: np.ndarray, right: np.ndarray, out: np.ndarray | None = None, *, spacing: int = 0) -> np.ndarray:
+    if out is not None:
+        return blas.native_matmul(left, right, out)
+    columns = right.shape[1]
+    wide = _native.empty(left.shape[0], max(spacing, columns), left.dtype)
+    return blas.native_matmul(left, right, wide[:, :columns])
 
 
 def bias_relu_dropout_(x: np.ndarray, bias: np.ndarray, rate: float, key: DropoutKey | None) -> None:

@@ -76,8 +76,9 @@ class _LinearReLU(Function):
 
 
 def _product_gradients(context: Context, x: np.ndarray, weight: np.ndarray, grad: np.ndarray) -> tuple[Any, Any]:
-    """Gradients of the product x weight by x (where needed) and by weight."""
-    by_x = context.backend.matmul(grad, weight.T) if context.needs[0] else None
+    """Gradients of the product x weight by x (where needed; its rows lie as x's do) and by weight."""
+    spacing = x.strides[0] // x.itemsize
+    by_x = context.backend.matmul(grad, weight.T, spacing=spacing) if context.needs[0] else None
     return by_x, context.backend.matmul(x.T, grad)
 
 

@@ -130,3 +130,11 @@ def test_plan_of_a_large_batch(backend: ModuleType) -> None:
     assert same(rows, expected)
     assert same(segments, np.append(0, np.cumsum(counts)))
     assert same(order, np.argsort(ids, kind="stable").astype(np.int32))
+
+
+@pytest.mark.parametrize(("spacing", "expected"), [(0, 5), (3, 5), (5, 5), (16, 16)])
+def test_a_product_has_its_rows_as_far_apart_as_asked(backend: ModuleType, spacing: int, expected: int) -> None:
+    left, right = np.ones((7, 3), np.float32), np.ones((3, 5), np.float32)
+    product = backend.matmul(left, right, spacing=spacing)
+    assert product.strides == (4 * expected, 4)
+    assert same(product, np.full((7, 5), 3, np.float32))

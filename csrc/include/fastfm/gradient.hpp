@@ -3,10 +3,12 @@
 //     dv_i = c_i (pair_grad_b (sums_b - e_s) + slot_grad_s)        dw_i = c_i first_grad_b
 //
 // Without slot_values e_s is c_i v_i, and the terms -pair_grad_b c_i^2 v of a row are collected as one factor of the
-// row. A *rule* consumes the summed gradient line by line: rule.request(row) asks for memory, rule.line(u, row, c,
-// gradient, left) gets the columns c .. c + left - 1 of distinct row u (update.hpp has the optimizers' rules). Loops
-// take local copies of their arguments, which stay in registers: anything else a store might have changed. Rows are
-// independent of each other, so cuts between them change no bits. Formula: fastfm_core/contract.py, RowSource.
+// row. A *rule* consumes the summed gradient line by line: rule.request(row) asks for memory, rule.move(u, row, c,
+// gradient, left) gets the columns c .. c + left - 1 of distinct row u, a Line of them, or one number where only the
+// first order is left: in a line it would share loads and stores with the next row (update.hpp has the optimizers'
+// rules). Loops take local copies of their arguments, which stay in registers: anything else a store might have
+// changed. Rows are independent of each other, so cuts between them change no bits. Formula: fastfm_core/contract.py,
+// RowSource.
 #pragma once
 #include "fastfm/contract.hpp"
 #include "fastfm/vector.hpp"
@@ -109,7 +111,7 @@ template <class Float, class Id> struct Gradients : RowGradients<Float, Id> {
 };
 
 // Hands the lines of one summed gradient, from column c on, to the rule. The first order is the last column: a lane of
-// the dims' last line where there is room, else a line of its own.
+// the dims' last line where there is room, else a number of its own.
 template <int Lines, class Float, class Id, class Rule>
 FASTFM_INLINE void consume(const Gradients<Float, Id>& gradients, Summed<Float, Lines>& sum, int64_t u, int64_t c,
                            Rule&& rule) {
@@ -122,7 +124,7 @@ FASTFM_INLINE void consume(const Gradients<Float, Id>& gradients, Summed<Float, 
         if (shared && at + lanes > dim) sum.dims.line[l] += one_lane(dim - at, sum.first);
         rule(u, row, at, sum.dims.line[l], (at + lanes >= dim && !shared ? dim : columns) - at);
     }
-    if (last && !shared) rule(u, row, dim, one_lane(0, sum.first), int64_t(1));
+    if (last && !shared) rule(u, row, dim, sum.first, int64_t(1));
 }
 
 // Distinct rows low .. high - 1.
@@ -139,7 +141,7 @@ void for_each_row(const RowGradients<Float, Id>& of, const Rule& given, int64_t 
             int64_t c = 0;
             do {
                 auto sum = gradients.template sum<Lines, Whole>(u, c);
-                consume(gradients, sum, u, c, [&](auto... line) { rule.line(line...); });
+                consume(gradients, sum, u, c, [&](const auto&... line) { rule.move(line...); });
             } while ((c += Lines * Line<Float>::lanes) < dim);
         }
     });
@@ -153,7 +155,8 @@ template <class Float> struct Materialize {
     int64_t columns;
 
     FASTFM_INLINE void request(int64_t row, int64_t count) const { prefetch(rows + row * stride, count); }
-    FASTFM_INLINE void line(int64_t u, int64_t, int64_t c, const Line<Float>& gradient, int64_t left) const {
+    template <class Number>
+    FASTFM_INLINE void move(int64_t u, int64_t, int64_t c, const Number& gradient, int64_t left) const {
         store(out + u * columns + c, gradient, left);
     }
 };
@@ -165,9 +168,10 @@ template <class Float> struct SquaredNorms {
     double* squares;
 
     FASTFM_INLINE void request(int64_t row, int64_t count) const { prefetch(rows + row * stride, count); }
-    FASTFM_INLINE void line(int64_t u, int64_t, int64_t, const Line<Float>& gradient, int64_t left) const {
+    template <class Number>
+    FASTFM_INLINE void move(int64_t u, int64_t, int64_t, const Number& gradient, int64_t left) const {
         Float numbers[Line<Float>::lanes];
-        store(numbers, gradient);
+        store(numbers, as_line(gradient));
         for (int64_t k = 0; k < least(left, Line<Float>::lanes); ++k) squares[u] += double(numbers[k]) * numbers[k];
     }
 };

@@ -13,7 +13,8 @@
 // A call within a piece, or from a second thread while the pool is busy, runs on its caller alone and never blocks.
 // An exception ends the region early, pieces not yet begun are dropped, and run() throws the first one.
 // A forked child finds the pool as it was at first: no workers, nothing running. A piece itself must not fork.
-// Workers spin for 50 us after a region and then sleep in the kernel; they are never joined, so they delay no exit.
+// Workers spin for 200 us after a region, longer than a training step spends between two, and then sleep in the kernel,
+// which needs as long as a small region to wake them; they are never joined, so they delay no exit.
 // They are not pinned, but one that finds itself on the caller's CPU goes elsewhere before it takes a seat.
 #pragma once
 
@@ -43,7 +44,7 @@ namespace detail {
 
 using Call = void (*)(void* work, int64_t piece);
 
-constexpr std::chrono::microseconds SPIN{50};
+constexpr std::chrono::microseconds SPIN{200};
 constexpr uint32_t SEAT = 1 << 16; // a door's value: free seats * SEAT + threads inside
 constexpr uint32_t INSIDE = SEAT - 1;
 

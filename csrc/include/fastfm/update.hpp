@@ -9,9 +9,9 @@ namespace fastfm {
 
 inline namespace FASTFM_ISA {
 
-template <class Float>
-FASTFM_INLINE Line<Float> scaled(const Rate<Float>& rate, const Line<Float>& gradient, const Line<Float>& weight) {
-    return gradient * fill(rate.grad_scale) + weight * fill(rate.l2);
+template <class Float, class Number>
+FASTFM_INLINE Number scaled(const Rate<Float>& rate, const Number& gradient, const Number& weight) {
+    return gradient * rate.grad_scale + weight * rate.l2;
 }
 
 // w -= lr g
@@ -20,9 +20,10 @@ template <class Float> struct Sgd {
     Rate<Float> rate;
 
     FASTFM_INLINE void request(int64_t row, int64_t columns) const { prefetch_for_write(weights[row], columns); }
-    FASTFM_INLINE void line(int64_t, int64_t row, int64_t c, const Line<Float>& gradient, int64_t left) const {
-        const auto weight = load(weights[row] + c, left);
-        store(weights[row] + c, weight - fill(rate.lr) * scaled(rate, gradient, weight), left);
+    template <class Number>
+    FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
+        const auto weight = load_as<Number>(weights[row] + c, left);
+        store(weights[row] + c, weight - rate.lr * scaled(rate, gradient, weight), left);
     }
 };
 
@@ -36,11 +37,12 @@ template <class Float> struct Adagrad {
         prefetch_for_write(weights[row], columns);
         prefetch_for_write(accumulator[row], columns);
     }
-    FASTFM_INLINE void line(int64_t, int64_t row, int64_t c, const Line<Float>& gradient, int64_t left) const {
-        const auto weight = load(weights[row] + c, left), g = scaled(rate, gradient, weight);
-        const auto summed = load(accumulator[row] + c, left) + g * g;
+    template <class Number>
+    FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
+        const auto weight = load_as<Number>(weights[row] + c, left), g = scaled(rate, gradient, weight);
+        const auto summed = load_as<Number>(accumulator[row] + c, left) + g * g;
         store(accumulator[row] + c, summed, left);
-        store(weights[row] + c, weight - fill(rate.lr) * g / (root(summed) + fill(eps)), left);
+        store(weights[row] + c, weight - rate.lr * g / (root(summed) + eps), left);
     }
 };
 
@@ -56,13 +58,14 @@ template <class Float> struct Adam {
         prefetch_for_write(moment1[row], columns);
         prefetch_for_write(moment2[row], columns);
     }
-    FASTFM_INLINE void line(int64_t, int64_t row, int64_t c, const Line<Float>& gradient, int64_t left) const {
-        const auto weight = load(weights[row] + c, left), g = scaled(rate, gradient, weight);
-        const auto mean = load(moment1[row] + c, left) * fill(beta1) + g * fill(1 - beta1);
-        const auto square = load(moment2[row] + c, left) * fill(beta2) + g * g * fill(1 - beta2);
+    template <class Number>
+    FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
+        const auto weight = load_as<Number>(weights[row] + c, left), g = scaled(rate, gradient, weight);
+        const auto mean = load_as<Number>(moment1[row] + c, left) * beta1 + g * (1 - beta1);
+        const auto square = load_as<Number>(moment2[row] + c, left) * beta2 + g * g * (1 - beta2);
         store(moment1[row] + c, mean, left);
         store(moment2[row] + c, square, left);
-        const auto step = fill(rate.lr) * mean / (root(square) * fill(correction) + fill(eps));
+        const auto step = rate.lr * mean / (root(square) * correction + eps);
         store(weights[row] + c, weight - step, left);
     }
 };
@@ -97,15 +100,16 @@ void for_each_row(const RowGradients<Float, Id>& of, const RowwiseAdagrad<Float>
             const int64_t row = gradients.plan.rows[u];
             rule.request(gradients.plan.rows[least(u + rows_ahead, last_row)], gradients.columns());
             auto squares = fill(Float(0));
-            each_line(u, [&](int64_t, int64_t, int64_t c, const Line<Float>& gradient, int64_t left) {
-                const auto g = scaled(rule.rate, gradient, load(rule.weights[row] + c, left));
-                squares += g * g;
+            each_line(u, [&](int64_t, int64_t, int64_t c, const auto& gradient, int64_t left) {
+                using Number = std::decay_t<decltype(gradient)>;
+                const auto g = scaled(rule.rate, gradient, load_as<Number>(rule.weights[row] + c, left));
+                squares += as_line(g * g);
             });
             Float& summed = *rule.accumulator[row];
             summed += total(squares) / Float(most(gradients.columns(), int64_t(1)));
-            const auto factor = fill(rule.rate.lr) / (root(fill(summed)) + fill(rule.eps));
-            each_line(u, [&](int64_t, int64_t, int64_t c, const Line<Float>& gradient, int64_t left) {
-                const auto weight = load(rule.weights[row] + c, left);
+            const Float factor = rule.rate.lr / (root(summed) + rule.eps);
+            each_line(u, [&](int64_t, int64_t, int64_t c, const auto& gradient, int64_t left) {
+                const auto weight = load_as<std::decay_t<decltype(gradient)>>(rule.weights[row] + c, left);
                 store(rule.weights[row] + c, weight - factor * scaled(rule.rate, gradient, weight), left);
             });
         }

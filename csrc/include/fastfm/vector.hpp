@@ -5,6 +5,7 @@
 // `left` says how many elements of a row are left: lanes from there on are 0 and their memory is not touched.
 #pragma once
 #include "fastfm/isa.hpp"
+#include <type_traits>
 
 namespace fastfm {
 inline namespace FASTFM_ISA {
@@ -44,6 +45,12 @@ template <class Float> FASTFM_INLINE void store(Float* to, const Line<Float>& li
         for (int64_t p = 0; p < Line<Float>::parts; ++p) a.part[p] = a.part[p] operation b.part[p];                    \
         return a;                                                                                                      \
     }                                                                                                                  \
+    template <class Float> FASTFM_INLINE Line<Float> operator operation(const Line<Float>& a, Float b) {               \
+        return a operation fill(b);                                                                                    \
+    }                                                                                                                  \
+    template <class Float> FASTFM_INLINE Line<Float> operator operation(Float a, const Line<Float>& b) {               \
+        return fill(a) operation b;                                                                                    \
+    }                                                                                                                  \
     template <class Float> FASTFM_INLINE Line<Float>& operator assignment(Line<Float>& a, const Line<Float>& b) {      \
         return a = a operation b;                                                                                      \
     }
@@ -72,6 +79,9 @@ template <class Float> FASTFM_INLINE Line<Float> root(Line<Float> line) {
     }
     return line;
 }
+
+FASTFM_INLINE float root(float number) { return __builtin_sqrtf(number); }
+FASTFM_INLINE double root(double number) { return __builtin_sqrt(number); }
 
 // Sum of the lanes, halves added pairwise.
 template <class Float> FASTFM_INLINE Float total(const Line<Float>& line) {
@@ -149,6 +159,14 @@ template <class Float> FASTFM_INLINE void store(Float* to, const Line<Float>& li
 #endif
 }
 
+// A formula written for a Line or for one number reaches memory by these: load_as<Number>, store.
+template <class Number, class Float> FASTFM_INLINE Number load_as(const Float* from, int64_t left) {
+    if constexpr (std::is_same_v<Number, Float>) return *from;
+    else return load(from, left);
+}
+FASTFM_INLINE void store(float* to, float number, int64_t) { *to = number; }
+FASTFM_INLINE void store(double* to, double number, int64_t) { *to = number; }
+
 // The first `count` lanes, 0 behind them; count may be 0 or less.
 template <class Float> FASTFM_INLINE Line<Float> first_lanes(const Line<Float>& line, int64_t count) {
 #if defined(__AVX512F__)
@@ -190,6 +208,10 @@ template <class Float> FASTFM_INLINE Line<Float> one_lane(int64_t lane, Float va
     return line;
 }
 
+template <class Float> FASTFM_INLINE Line<Float> as_line(const Line<Float>& line) { return line; }
+FASTFM_INLINE Line<float> as_line(float number) { return one_lane(0, number); }
+FASTFM_INLINE Line<double> as_line(double number) { return one_lane(0, number); }
+
 // `Lines` consecutive lines of a row. Whole: all of their lanes are there, so that nothing needs to be masked.
 template <class Float, int Lines> struct Span {
     Line<Float> line[Lines];
@@ -230,7 +252,7 @@ FASTFM_INLINE Span<Float, Lines>& operator-=(Span<Float, Lines>& a, const Span<F
     return a;
 }
 template <int Lines, class Float> FASTFM_INLINE Span<Float, Lines>& operator*=(Span<Float, Lines>& a, Float factor) {
-    for (auto& line : a.line) line *= fill(factor);
+    for (auto& line : a.line) line = line * factor;
     return a;
 }
 

@@ -22,9 +22,10 @@ _BLOCKS = 64  # draws are made for this many counter blocks at once
 _HALF = np.uint64(32)
 
 
-def matmul(left: np.ndarray, right: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+def matmul(left: np.ndarray, right: np.ndarray, out: np.ndarray | None = None, *, spacing: int = 0) -> np.ndarray:
     if out is None:
-        out = workspace.empty((left.shape[0], right.shape[1]), left.dtype)
+        columns = right.shape[1]
+        out = workspace.empty((left.shape[0], max(spacing, columns)), left.dtype)[:, :columns]
     return blas.matmul(left, right, out)
 
 

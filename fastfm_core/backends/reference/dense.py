@@ -14,8 +14,11 @@ from fastfm_core.contract import Array, DropoutKey
 from fastfm_core.random import keep_threshold, philox
 
 
-def matmul(left: Array, right: Array, out: Array | None = None) -> Array:
+def matmul(left: Array, right: Array, out: Array | None = None, *, spacing: int = 0) -> Array:
     """left @ right as a plain loop: no BLAS, whose sums would depend on its number of threads."""
+    if out is None:
+        columns = right.shape[1]
+        out = np.empty((len(left), max(spacing, columns)), left.dtype)[:, :columns]
     return np.einsum("mk,kn->mn", left, right, out=out)
 
 
