@@ -3,7 +3,7 @@
 read    every looked-up row is read whole and summed, 32 rows prefetched ahead
 write   the same, and beside it the output's bytes leave by non-temporal stores, a whole line at a time
 update  for each distinct row: the gradients' sources of its entries are read (the sample's sum [16] and scalar), its
-        weights and its optimizer state are read and written; rows 32 ahead are requested for writing
+        weights and its optimizer state are read and written, rows prefetched 32 ahead
 
 All run on the package's threads in pieces, with the vectors of the numba backend.
 """
@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba import types
 
 from fastfm_core import threads
-from fastfm_core.backends.numba_cpu.vector import Vector, load, pointer, prefetch, prefetch_for_write, store, zeros
+from fastfm_core.backends.numba_cpu.vector import Vector, load, pointer, prefetch, store, zeros
 from fastfm_core.compilation import intrinsic
 from fastfm_core.contract import RowPlan
 from workload import FIELDS
@@ -89,8 +89,8 @@ def _update(
     last_row, last_entry = len(rows) - 1, len(order) - 1
     for u in range(low, high):
         ahead = np.int64(distinct[min(u + AHEAD, last_row)]) * LINE
-        prefetch_for_write(weights, ahead)
-        prefetch_for_write(states, ahead)
+        prefetch(weights, ahead)
+        prefetch(states, ahead)
         gradient, scalar = zeros(table), np.float32(0)
         for entry in range(borders[u], borders[u + 1]):
             prefetch(sources, np.int64(entries[min(entry + AHEAD, last_entry)] // FIELDS) * LINE)

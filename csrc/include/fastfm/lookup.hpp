@@ -28,7 +28,7 @@ FASTFM_INLINE void request_entry(const Table<Float>& table, const Entries<Float,
     const int64_t row = entries.ids[least(i + entries_ahead, entries.count - 1)];
     const bool lane = is_lane(table);
     prefetch(table.rows + row * table.stride, table.dim + lane);
-    if (table.linear && !lane) __builtin_prefetch(table.linear + row * table.linear_stride);
+    if (table.linear && !lane) prefetch(table.linear + row * table.linear_stride, 1);
 }
 
 // c_i w_i

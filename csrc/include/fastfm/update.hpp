@@ -19,7 +19,7 @@ template <class Float> struct Sgd {
     Rows<Float> weights;
     Rate<Float> rate;
 
-    FASTFM_INLINE void request(int64_t row, int64_t columns) const { prefetch_for_write(weights[row], columns); }
+    FASTFM_INLINE void request(int64_t row, int64_t columns) const { prefetch(weights[row], columns); }
     template <class Number>
     FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
         const auto weight = load_as<Number>(weights[row] + c, left);
@@ -34,8 +34,8 @@ template <class Float> struct Adagrad {
     Float eps;
 
     FASTFM_INLINE void request(int64_t row, int64_t columns) const {
-        prefetch_for_write(weights[row], columns);
-        prefetch_for_write(accumulator[row], columns);
+        prefetch(weights[row], columns);
+        prefetch(accumulator[row], columns);
     }
     template <class Number>
     FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
@@ -54,9 +54,9 @@ template <class Float> struct Adam {
     Float correction, beta1, beta2, eps;
 
     FASTFM_INLINE void request(int64_t row, int64_t columns) const {
-        prefetch_for_write(weights[row], columns);
-        prefetch_for_write(moment1[row], columns);
-        prefetch_for_write(moment2[row], columns);
+        prefetch(weights[row], columns);
+        prefetch(moment1[row], columns);
+        prefetch(moment2[row], columns);
     }
     template <class Number>
     FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
@@ -77,8 +77,8 @@ template <class Float> struct RowwiseAdagrad {
     Float eps;
 
     FASTFM_INLINE void request(int64_t row, int64_t columns) const {
-        prefetch_for_write(weights[row], columns);
-        prefetch_for_write(accumulator[row], 1);
+        prefetch(weights[row], columns);
+        prefetch(accumulator[row], 1);
     }
 };
 

@@ -272,12 +272,10 @@ template <class Float, class Work> FASTFM_INLINE void by_length(int64_t count, W
     }
 }
 
-// Ask for the cache lines of `count` elements, to be read or to be written; any address is allowed.
+// Ask for the cache lines of `count` elements; any address is allowed. They come to the second-level cache: a CPU waits
+// for far more lines there than in the first, and lines that will be written come as readily as those only read.
 template <class Float> FASTFM_INLINE void prefetch(const Float* from, int64_t count) {
-    for (int64_t c = 0; c < count; c += Line<Float>::lanes) __builtin_prefetch(from + c, 0, 3);
-}
-template <class Float> FASTFM_INLINE void prefetch_for_write(const Float* from, int64_t count) {
-    for (int64_t c = 0; c < count; c += Line<Float>::lanes) __builtin_prefetch(from + c, 1, 3);
+    for (int64_t c = 0; c < count; c += Line<Float>::lanes) __builtin_prefetch(from + c, 0, 2);
 }
 
 } // namespace FASTFM_ISA

@@ -23,7 +23,6 @@ from fastfm_core.backends.numba_cpu.vector import (
     load,
     number,
     pointer,
-    prefetch_for_write,
     store,
     total,
     zeros,
@@ -99,7 +98,7 @@ def row_ahead(parts: Any, u: Any) -> Any:
 def request_row_for_write(rows: Any, offset: Any, dim: Any) -> None:
     """Prefetch, to be written, the D elements at ``offset`` of a table or a state, given as a pointer."""
     for c in range(0, dim, lanes(rows)):
-        prefetch_for_write(rows, offset + c)
+        prefetch(rows, offset + c)
 
 
 @helper

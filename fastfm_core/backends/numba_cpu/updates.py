@@ -17,7 +17,6 @@ from fastfm_core.backends.numba_cpu.vector import (
     lanes,
     load,
     pointer,
-    prefetch_for_write,
     root,
     store,
     total,
@@ -105,7 +104,7 @@ def _rowwise_adagrad(
     scratch = row_scratch(table)
     for u in range(low, high):
         request_row_for_write(parts.weights, row_ahead(parts, u) * stride, dim)
-        prefetch_for_write(accumulator, row_ahead(parts, u))
+        prefetch(accumulator, row_ahead(parts, u))
         sum_row(parts, u, pointer(scratch))
         row = np.int64(parts.rows[u])
         squares = zeros(table)

@@ -204,22 +204,18 @@ def root(typing_context: Any, vector: Any) -> Any:
     return vector(vector), generate
 
 
-def _prefetch(writing: int) -> Any:
-    @intrinsic
-    def hint(typing_context: Any, array: Any, offset: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = _pointer(context, builder, signature, arguments, ir.IntType(8))
-            llvm = _declare(builder, "llvm.prefetch.p0", ir.VoidType(), [cgutils.voidptr_t, _I32, _I32, _I32])
-            builder.call(llvm, [pointer, _I32(writing), _I32(3), _I32(1)])
-            return context.get_dummy_value()
+@intrinsic
+def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:
+    """Ask for the cache line of the element at an offset; any address is allowed. It comes to the second-level cache:
+    a CPU waits for far more lines there than in the first."""
 
-        return types.void(array, types.intp), generate
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _pointer(context, builder, signature, arguments, ir.IntType(8))
+        llvm = _declare(builder, "llvm.prefetch.p0", ir.VoidType(), [cgutils.voidptr_t, _I32, _I32, _I32])
+        builder.call(llvm, [pointer, _I32(0), _I32(2), _I32(1)])
+        return context.get_dummy_value()
 
-    return hint
-
-
-# Ask for the cache line of the element at an offset, to be read or to be written; any address is allowed.
-prefetch, prefetch_for_write = _prefetch(0), _prefetch(1)
+    return types.void(array, types.intp), generate
 
 
 def _declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
