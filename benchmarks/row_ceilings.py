@@ -1,9 +1,9 @@
 """What memory allows kernels on rows of a large table: the bytes they cannot avoid, moved by a loop that does no more.
 
-read    every looked-up row is read whole and summed, 32 rows prefetched ahead
+read    every looked-up row is read whole and summed, 64 rows prefetched ahead
 write   the same, and beside it the output's bytes leave by non-temporal stores, a whole line at a time
 update  for each distinct row: the gradients' sources of its entries are read (the sample's sum [16] and scalar), its
-        weights and its optimizer state are read and written, rows prefetched 32 ahead
+        weights and its optimizer state are read and written, rows prefetched 64 ahead
 
 All run on the package's threads in pieces, with the vectors of the numba backend.
 """
@@ -24,7 +24,7 @@ from fastfm_core.compilation import intrinsic
 from fastfm_core.contract import RowPlan
 from workload import FIELDS
 
-AHEAD, LINE = 32, 16  # rows; float32 of a cache line
+AHEAD, LINE = 64, 16  # rows; float32 of a cache line
 
 
 @intrinsic

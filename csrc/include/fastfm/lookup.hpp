@@ -1,4 +1,4 @@
-// Lookup, first order, FM and concatenation in one pass; every row is read once, 32 entries after it was asked for.
+// Lookup, first order, FM and concatenation in one pass; every row is read once, 64 entries after it was asked for.
 //
 //     e_s = sum_i c_i v_i over the entries of slot s        S_b = sum_s e_s over the slots of sample b
 //     pair_b = 1/2 sum_d (S_bd^2 - sum_s e_sd^2)            first_b = sum_i c_i w_i
@@ -17,7 +17,7 @@
 namespace fastfm {
 inline namespace FASTFM_ISA {
 
-constexpr int64_t entries_ahead = 32; // between the request for a row and its use
+constexpr int64_t entries_ahead = 64; // between the request for a row and its use
 
 template <class Float> FASTFM_INLINE bool is_lane(const Table<Float>& table) {
     return table.linear == table.rows + table.dim && table.linear_stride == table.stride;
