@@ -9,9 +9,11 @@
 //
 // Loops take local copies of their arguments, which stay in registers: anything else a store might have changed.
 // Each output element belongs to one sample or slot and its terms are added in the order of the entries, so cuts
-// between samples change no bits. Source: Rendle, "Factorization Machines", ICDM 2010, Lemma 3.1.
+// between samples change no bits. A table of 16-bit numbers gives the bits of the same table widened to float before.
+// Source: Rendle, "Factorization Machines", ICDM 2010, Lemma 3.1.
 #pragma once
 #include "fastfm/contract.hpp"
+#include "fastfm/half.hpp"
 #include "fastfm/vector.hpp"
 
 namespace fastfm {
@@ -19,12 +21,12 @@ inline namespace FASTFM_ISA {
 
 constexpr int64_t entries_ahead = 32; // between the request for a row and its use
 
-template <class Float> FASTFM_INLINE bool is_lane(const Table<Float>& table) {
+template <class Stored> FASTFM_INLINE bool is_lane(const Table<Stored>& table) {
     return table.linear == table.rows + table.dim && table.linear_stride == table.stride;
 }
 
-template <class Float, class Id>
-FASTFM_INLINE void request_entry(const Table<Float>& table, const Entries<Float, Id>& entries, int64_t i) {
+template <class Stored, class Float, class Id>
+FASTFM_INLINE void request_entry(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i) {
     const int64_t row = entries.ids[least(i + entries_ahead, entries.count - 1)];
     const bool lane = is_lane(table);
     prefetch(table.rows + row * table.stride, table.dim + lane);
@@ -32,15 +34,15 @@ FASTFM_INLINE void request_entry(const Table<Float>& table, const Entries<Float,
 }
 
 // c_i w_i
-template <class Float, class Id>
-FASTFM_INLINE Float weight_of(const Table<Float>& table, const Entries<Float, Id>& entries, int64_t i) {
-    const Float weight = table.linear[int64_t(entries.ids[i]) * table.linear_stride];
+template <class Stored, class Float, class Id>
+FASTFM_INLINE Float weight_of(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i) {
+    const Float weight = widened(table.linear[int64_t(entries.ids[i]) * table.linear_stride]);
     return entries.coefficients ? weight * entries.coefficients[i] : weight;
 }
 
 // Columns c .. c + left - 1 of c_i v_i
-template <int Lines, bool Whole, class Float, class Id>
-FASTFM_INLINE Span<Float, Lines> term(const Table<Float>& table, const Entries<Float, Id>& entries, int64_t i,
+template <int Lines, bool Whole, class Stored, class Float, class Id>
+FASTFM_INLINE Span<Float, Lines> term(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i,
                                       int64_t c, int64_t left) {
     auto span = load_span<Lines, Whole>(table.rows + int64_t(entries.ids[i]) * table.stride + c, left);
     if (entries.coefficients) span *= entries.coefficients[i];
@@ -48,8 +50,8 @@ FASTFM_INLINE Span<Float, Lines> term(const Table<Float>& table, const Entries<F
 }
 
 // Every entry is a slot of its own. Sample b has F of them, or, where nothing is pooled, offsets[b] .. offsets[b + 1].
-template <class Float, class Id> struct SingleIds {
-    Table<Float> table;
+template <class Float, class Id, class Stored = Float> struct SingleIds {
+    Table<Stored> table;
     Entries<Float, Id> entries;
 
     int64_t first_slot(int64_t b) const { return entries.offsets ? entries.offsets[b] : b * entries.fields; }
@@ -61,8 +63,8 @@ template <class Float, class Id> struct SingleIds {
 };
 
 // Slot s pools its entries by summing c_i v_i.
-template <class Float, class Id> struct Bags {
-    Table<Float> table;
+template <class Float, class Id, class Stored = Float> struct Bags {
+    Table<Stored> table;
     Entries<Float, Id> entries;
 
     int64_t first_slot(int64_t b) const { return b * entries.fields; }

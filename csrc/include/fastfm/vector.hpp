@@ -223,10 +223,9 @@ template <int Lines, class Float> FASTFM_INLINE Span<Float, Lines> zeros() {
     return span;
 }
 
-template <int Lines, bool Whole, class Float>
-FASTFM_INLINE Span<Float, Lines> load_span(const Float* from, int64_t left) {
-    constexpr int64_t lanes = Line<Float>::lanes;
-    Span<Float, Lines> span;
+template <int Lines, bool Whole, class Stored> FASTFM_INLINE auto load_span(const Stored* from, int64_t left) {
+    constexpr int64_t lanes = Line<Widened<Stored>>::lanes;
+    Span<Widened<Stored>, Lines> span;
     for (int64_t l = 0; l < Lines; ++l)
         span.line[l] = Whole ? load(from + l * lanes) : load(from + l * lanes, left - l * lanes);
     return span;
@@ -273,8 +272,8 @@ template <class Float, class Work> FASTFM_INLINE void by_length(int64_t count, W
 }
 
 // Ask for the cache lines of `count` elements, to be read or to be written; any address is allowed.
-template <class Float> FASTFM_INLINE void prefetch(const Float* from, int64_t count) {
-    for (int64_t c = 0; c < count; c += Line<Float>::lanes) __builtin_prefetch(from + c, 0, 3);
+template <class Stored> FASTFM_INLINE void prefetch(const Stored* from, int64_t count) {
+    for (int64_t c = 0; c < count; c += 64 / int64_t(sizeof(Stored))) __builtin_prefetch(from + c, 0, 3);
 }
 template <class Float> FASTFM_INLINE void prefetch_for_write(const Float* from, int64_t count) {
     for (int64_t c = 0; c < count; c += Line<Float>::lanes) __builtin_prefetch(from + c, 1, 3);
