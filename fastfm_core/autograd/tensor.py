@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.backends import Backend
+from fastfm_core.contract import is_half
 from fastfm_core.errors import InputError
 
 _state = threading.local()
@@ -18,13 +19,16 @@ _state = threading.local()
 class Tensor:
     """An array that may ask for a gradient.
 
-    data           NumPy array, float32 or float64; a parameter's is changed in place by optimizers
+    data           NumPy array, float32 or float64; a parameter's is changed in place by optimizers. Tables without a
+                   gradient may be of halves, see ``contract``
     grad           sum of the gradients since it was set to None: an array, or a ``RowGradient`` of a looked-up table
     requires_grad  whether backward passes reach it
     version        counts in-place changes; gradients of what it was before are refused
     """
 
     def __init__(self, data: np.ndarray, backend: Backend, *, requires_grad: bool = False) -> None:
+        if requires_grad and is_half(data.dtype):
+            raise InputError(f"{data.dtype} cannot be trained, small steps would be lost; train in float32 and convert")
         self.data = data
         self.backend = backend
         self.requires_grad = requires_grad

@@ -33,20 +33,22 @@ FASTFM_INLINE void request_entry(const Table<Stored>& table, const Entries<Float
     if (table.linear && !lane) __builtin_prefetch(table.linear + row * table.linear_stride);
 }
 
-// c_i w_i
-template <class Stored, class Float, class Id>
-FASTFM_INLINE Float weight_of(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i) {
-    const Float weight = widened(table.linear[int64_t(entries.ids[i]) * table.linear_stride]);
-    return entries.coefficients ? weight * entries.coefficients[i] : weight;
+// c_i
+template <class Float, class Id> FASTFM_INLINE Float coefficient_of(const Entries<Float, Id>& entries, int64_t i) {
+    return entries.coefficients ? entries.coefficients[i] : 1;
 }
 
-// Columns c .. c + left - 1 of c_i v_i
+// w_i
+template <class Stored, class Float, class Id>
+FASTFM_INLINE Float weight_of(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i) {
+    return widened(table.linear[int64_t(entries.ids[i]) * table.linear_stride]);
+}
+
+// Columns c .. c + left - 1 of v_i
 template <int Lines, bool Whole, class Stored, class Float, class Id>
-FASTFM_INLINE Span<Float, Lines> term(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i,
-                                      int64_t c, int64_t left) {
-    auto span = load_span<Lines, Whole>(table.rows + int64_t(entries.ids[i]) * table.stride + c, left);
-    if (entries.coefficients) span *= entries.coefficients[i];
-    return span;
+FASTFM_INLINE Span<Float, Lines> row_of(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i,
+                                        int64_t c, int64_t left) {
+    return load_span<Lines, Whole>(table.rows + int64_t(entries.ids[i]) * table.stride + c, left);
 }
 
 // Every entry is a slot of its own. Sample b has F of them, or, where nothing is pooled, offsets[b] .. offsets[b + 1].
@@ -56,13 +58,16 @@ template <class Float, class Id, class Stored = Float> struct SingleIds {
 
     int64_t first_slot(int64_t b) const { return entries.offsets ? entries.offsets[b] : b * entries.fields; }
     FASTFM_INLINE void request(int64_t s) const { request_entry(table, entries, s); }
-    FASTFM_INLINE Float weight(int64_t s) const { return weight_of(table, entries, s); }
+    FASTFM_INLINE Float weight(int64_t s) const { return weight_of(table, entries, s) * coefficient_of(entries, s); }
     template <int Lines, bool Whole> FASTFM_INLINE Span<Float, Lines> slot(int64_t s, int64_t c, int64_t left) const {
-        return term<Lines, Whole>(table, entries, s, c, left);
+        auto term = row_of<Lines, Whole>(table, entries, s, c, left);
+        if (entries.coefficients) term *= entries.coefficients[s];
+        return term;
     }
 };
 
-// Slot s pools its entries by summing c_i v_i.
+// Slot s pools its entries by summing c_i v_i. Whether product and sum are fused must not depend on the type of table:
+// in vectors they stand in one block with or without coefficients, so a compiler that fuses does it always.
 template <class Float, class Id, class Stored = Float> struct Bags {
     Table<Stored> table;
     Entries<Float, Id> entries;
@@ -73,13 +78,16 @@ template <class Float, class Id, class Stored = Float> struct Bags {
     }
     FASTFM_INLINE Float weight(int64_t s) const {
         Float sum = 0;
-        for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i) sum += weight_of(table, entries, i);
+        for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i)
+            sum = multiply_add(weight_of(table, entries, i), coefficient_of(entries, i), sum);
         return sum;
     }
     template <int Lines, bool Whole> FASTFM_INLINE Span<Float, Lines> slot(int64_t s, int64_t c, int64_t left) const {
         auto sum = zeros<Lines, Float>();
-        for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i)
-            sum += term<Lines, Whole>(table, entries, i, c, left);
+        for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i) {
+            auto term = row_of<Lines, Whole>(table, entries, i, c, left);
+            sum += term *= coefficient_of(entries, i);
+        }
         return sum;
     }
 };

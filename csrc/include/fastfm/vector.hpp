@@ -60,6 +60,16 @@ FASTFM_LANEWISE(*, *=)
 FASTFM_LANEWISE(/, /=)
 #undef FASTFM_LANEWISE
 
+// a b + c, rounded once where the instruction set can: a compiler may fuse or not, depending on the loop around it.
+template <class Float> FASTFM_INLINE Float multiply_add(Float a, Float b, Float c) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    if constexpr (sizeof(Float) == 4) return __builtin_fmaf(a, b, c);
+    else return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 // Square root of each lane.
 template <class Float> FASTFM_INLINE Line<Float> root(Line<Float> line) {
     for (auto& part : line.part) {
