@@ -165,9 +165,11 @@ def _check_array(name: str, letters: str, array: Any, sizes: dict[str, int], dty
 def _check_halves(name: str, arguments: dict[str, Any]) -> None:
     """Refuse what is not done with a table of halves."""
     table, linear, entries = (arguments.get(key) for key in ("table", "linear", "entries"))
+    if table is None:
+        return
     if linear is not None and linear.dtype != table.dtype and (is_half(linear.dtype) or is_half(table.dtype)):
         raise InputError(f"linear must be {table.dtype} as table is, got {linear.dtype}")
-    if table is None or not is_half(table.dtype):
+    if not is_half(table.dtype):
         return
     if name not in _READ_HALVES:
         raise InputError(f"{name}: a {table.dtype} table can only be read; train in float32 and convert for serving")

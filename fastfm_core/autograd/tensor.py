@@ -19,8 +19,7 @@ _state = threading.local()
 class Tensor:
     """An array that may ask for a gradient.
 
-    data           NumPy array, float32 or float64; a parameter's is changed in place by optimizers. Tables without a
-                   gradient may be of halves, see ``contract``
+    data           NumPy array, float32 or float64; a parameter's is changed in place by optimizers
     grad           sum of the gradients since it was set to None: an array, or a ``RowGradient`` of a looked-up table
     requires_grad  whether backward passes reach it
     version        counts in-place changes; gradients of what it was before are refused

@@ -67,7 +67,7 @@ template <class Float, class Id, class Stored = Float> struct SingleIds {
 };
 
 // Slot s pools its entries by summing c_i v_i. Whether product and sum are fused must not depend on the type of table:
-// in vectors they stand in one block with or without coefficients, so a compiler that fuses does it always.
+// in vectors they stand in one block, so a compiler that fuses does it always.
 template <class Float, class Id, class Stored = Float> struct Bags {
     Table<Stored> table;
     Entries<Float, Id> entries;
@@ -86,7 +86,8 @@ template <class Float, class Id, class Stored = Float> struct Bags {
         auto sum = zeros<Lines, Float>();
         for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i) {
             auto term = row_of<Lines, Whole>(table, entries, i, c, left);
-            sum += term *= coefficient_of(entries, i);
+            if (entries.coefficients) sum += term *= entries.coefficients[i];
+            else sum += term;
         }
         return sum;
     }
