@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.backends import Backend
-from fastfm_core.contract import is_half
 from fastfm_core.errors import InputError
 
 _state = threading.local()
@@ -26,8 +25,6 @@ class Tensor:
     """
 
     def __init__(self, data: np.ndarray, backend: Backend, *, requires_grad: bool = False) -> None:
-        if requires_grad and is_half(data.dtype):
-            raise InputError(f"{data.dtype} cannot be trained, small steps would be lost; train in float32 and convert")
         self.data = data
         self.backend = backend
         self.requires_grad = requires_grad

@@ -8,7 +8,6 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
 from drawing import draw_batch, draw_tensor
@@ -151,14 +150,6 @@ def test_mixing_backends_is_refused() -> None:
         Product.apply(leaf(1.0), other)
     with pytest.raises(InputError, match="one backend, got none"):
         Scale.apply(np.ones(1))
-
-
-@pytest.mark.parametrize("half", [np.float16, ml_dtypes.bfloat16])
-def test_halves_are_not_trained(half: Any) -> None:
-    table = np.ones((3, 2), half)
-    assert not Tensor(table, REFERENCE).requires_grad
-    with pytest.raises(InputError, match="float16 cannot be trained, small steps would be lost; train in float32"):
-        Tensor(table, REFERENCE, requires_grad=True)
 
 
 def test_a_tape_is_walked_once() -> None:
