@@ -20,7 +20,7 @@ CSRC = Path("csrc")
 MODES = ("auto", "require", "off")
 # Which flags a file of csrc/isa needs; it compiles to nothing on other architectures, where they are unknown.
 ISA_FLAGS = {
-    "avx2": ["-mavx2", "-mfma"],
+    "avx2": ["-mavx2", "-mfma", "-mf16c"],
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
 }
 

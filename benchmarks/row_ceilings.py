@@ -1,9 +1,11 @@
 """What memory allows kernels on rows of a large table: the bytes they cannot avoid, moved by a loop that does no more.
 
-read    every looked-up row is read whole and summed, 64 rows prefetched ahead
+Rows are prefetched ``ahead`` rows before their use; which distance is fastest depends on the loop and on the CPU.
+
+read    every looked-up row is read whole and summed
 write   the same, and beside it the output's bytes leave by non-temporal stores, a whole line at a time
 update  for each distinct row: the gradients' sources of its entries are read (the sample's sum [16] and scalar), its
-        weights and its optimizer state are read and written, rows prefetched 64 ahead
+        weights and its optimizer state are read and written
 
 All run on the package's threads in pieces, with the vectors of the numba backend.
 """
@@ -24,7 +26,7 @@ from fastfm_core.compilation import intrinsic
 from fastfm_core.contract import RowPlan
 from workload import FIELDS
 
-AHEAD, LINE = 64, 16  # rows; float32 of a cache line
+LINE = 16  # float32 of a cache line
 
 
 @intrinsic
@@ -43,15 +45,15 @@ def stream_line(typing_context: Any, target: Any, offset: Any, vector: Any) -> A
 
 
 @functools.cache
-def _reader(lines: int, writes: bool) -> Any:
-    """The loop for rows of so many lines, compiled for that number, and without a trace of writing where none is."""
+def _reader(lines: int, writes: bool, distance: int) -> Any:
+    """The loop for rows of so many lines, compiled for that number and that distance, and without a trace of writing where none is."""
 
     @numba.njit(nogil=True, error_model="numpy")
     def read(low: int, high: int, table: Any, stride: int, ids: Any, output: Any, floats: int, sums: Any) -> None:
         rows, target, entries = pointer(table), pointer(output), pointer(ids)
         total, last = zeros(table), len(ids) - 1
         for position in range(low, high):
-            ahead = np.int64(entries[min(position + AHEAD, last)]) * stride
+            ahead = np.int64(entries[min(position + distance, last)]) * stride
             here = np.int64(entries[position]) * stride
             for line in range(lines):
                 prefetch(rows, ahead + line * LINE)
@@ -65,7 +67,7 @@ def _reader(lines: int, writes: bool) -> Any:
     return read
 
 
-def read_rows(table: np.ndarray, ids: np.ndarray, output: np.ndarray, floats: int = 0) -> np.ndarray:
+def read_rows(table: np.ndarray, ids: np.ndarray, output: np.ndarray, floats: int, ahead: int) -> np.ndarray:
     """Sum of the lines of table[ids], [16]; of ``output``, ``floats`` elements are written for each id.
 
     table [V, C] float32 in rows of whole cache lines, ids [N] int32, output [>= N * floats] float32 on a cache line
@@ -75,25 +77,26 @@ def read_rows(table: np.ndarray, ids: np.ndarray, output: np.ndarray, floats: in
     sums = np.zeros((pieces, LINE), np.float32)
     cuts = np.arange(pieces + 1) * (len(ids) // LINE) // pieces * LINE  # no two pieces write to one line
     cuts[-1] = len(ids)
-    read = _reader(-(-table.shape[1] // LINE), floats > 0)
+    read = _reader(-(-table.shape[1] // LINE), floats > 0, ahead)
     threads.run(pieces, lambda p: read(cuts[p], cuts[p + 1], table, stride, ids, output, floats, sums[p]))
     return sums.sum(axis=0)
 
 
 @numba.njit(nogil=True, error_model="numpy")
 def _update(
-    low: int, high: int, table: Any, state: Any, rows: Any, segments: Any, order: Any, sums: Any, scalars: Any
-) -> None:
+    low: int, high: int, distance: int, table: Any, state: Any, rows: Any, segments: Any, order: Any, sums: Any,
+    scalars: Any,
+) -> None:  # fmt: skip
     weights, states, sources, scalars_of = pointer(table), pointer(state), pointer(sums), pointer(scalars)
     distinct, borders, entries = pointer(rows), pointer(segments), pointer(order)
     last_row, last_entry = len(rows) - 1, len(order) - 1
     for u in range(low, high):
-        ahead = np.int64(distinct[min(u + AHEAD, last_row)]) * LINE
+        ahead = np.int64(distinct[min(u + distance, last_row)]) * LINE
         prefetch(weights, ahead)
         prefetch(states, ahead)
         gradient, scalar = zeros(table), np.float32(0)
         for entry in range(borders[u], borders[u + 1]):
-            prefetch(sources, np.int64(entries[min(entry + AHEAD, last_entry)] // FIELDS) * LINE)
+            prefetch(sources, np.int64(entries[min(entry + distance, last_entry)] // FIELDS) * LINE)
             sample = entries[entry] // FIELDS
             gradient += load(sources, np.int64(sample) * LINE, LINE)
             scalar += scalars_of[sample]
@@ -104,8 +107,10 @@ def _update(
             table[0, 0] = scalar
 
 
-def update_rows(table: np.ndarray, state: np.ndarray, plan: RowPlan, sums: np.ndarray, scalars: np.ndarray) -> None:
+def update_rows(
+    table: np.ndarray, state: np.ndarray, plan: RowPlan, sums: np.ndarray, scalars: np.ndarray, ahead: int
+) -> None:
     """Adds the samples' sums [B, 16] to the plan's rows of table and state [V, 16], scalars [B] read beside them."""
     pieces = 4 * threads.get_num_threads()
     cuts = np.arange(pieces + 1) * len(plan.rows) // pieces
-    threads.run(pieces, lambda p: _update(cuts[p], cuts[p + 1], table, state, *plan, sums, scalars))
+    threads.run(pieces, lambda p: _update(cuts[p], cuts[p + 1], ahead, table, state, *plan, sums, scalars))

@@ -3,9 +3,9 @@
 python benchmarks/rows_ours.py IDS DIM BACKEND      IDS uniform or zipf
 
 Rows hold D floats and the first-order weight, padded to whole cache lines: 16 floats for D = 15, 80 for D = 64.
-Cases: "fm" and "deep", embedding_fm without and with concatenation; "read" and "write", their ceilings: the rows read
-once, and beside it [B, F*D] written past the caches. "update", Adagrad on all columns with an FM's gradient and the
-plan given, and "limit", its ceiling (DIM 15 alone). "errors" of the three kernels against NumPy in float64, relative
+Cases: "fm" and "deep", embedding_fm without and with concatenation; "read-AHEAD" and "write-AHEAD", their ceilings: the
+rows read once, and beside it [B, F*D] written past the caches; AHEAD is 32 or 64 rows. "update", Adagrad on all columns with an FM's gradient and the
+plan given, and "limit-AHEAD", its ceiling (DIM 15 alone). "errors" of the three kernels against NumPy in float64, relative
 to the largest value.
 """
 
@@ -52,9 +52,9 @@ class Rows:
         found = self.kernels.embedding_fm(self.table, self.linear, Entries(ids, FIELDS), None, deep=deep)
         return found.first, found.pair, *([found.deep] if deep else [])
 
-    def read(self, ids: np.ndarray, floats: int = 0) -> object:
+    def read(self, ids: np.ndarray, floats: int, ahead: int) -> object:
         """The ceiling; ``floats`` written per id."""
-        return row_ceilings.read_rows(self.padded[:, : self.dim + 1], ids, self.output, floats)
+        return row_ceilings.read_rows(self.padded[:, : self.dim + 1], ids, self.output, floats, ahead)
 
     def errors(self, calls: int) -> list[float]:
         """Of first order, pairs and deep input on a batch's first samples."""
@@ -88,8 +88,8 @@ class Update:
         plan, source = next(self.plan), self.source(LARGE_BATCH)
         self.kernels.update_rows_adagrad_(self.table, self.state, plan, source, lr=RATE)
 
-    def limit(self) -> None:
-        row_ceilings.update_rows(self.table, self.state, next(self.plan), self.sums, self.pair_grad)
+    def limit(self, ahead: int) -> None:
+        row_ceilings.update_rows(self.table, self.state, next(self.plan), self.sums, self.pair_grad, ahead)
 
     def errors(self, ids: np.ndarray) -> list[float]:
         """Of weights and state after an update with the first ids: g = sum over entries of g_b (S_b - v)."""
@@ -118,14 +118,15 @@ if __name__ == "__main__":
         "errors": rows.errors,
         "fm": timed(rows.in_turn(lambda ids: rows.lookup(ids, deep=False))),
         "deep": timed(rows.in_turn(lambda ids: rows.lookup(ids, deep=True))),
-        "read": timed(rows.in_turn(rows.read)),
-        "write": timed(rows.in_turn(lambda ids: rows.read(ids, dim))),
     }
+    for ahead in (32, 64):
+        cases[f"read-{ahead}"] = timed(rows.in_turn(lambda ids, ahead=ahead: rows.read(ids, 0, ahead)))
+        cases[f"write-{ahead}"] = timed(rows.in_turn(lambda ids, ahead=ahead: rows.read(ids, dim, ahead)))
     if dim == 15:
         update = Update(rows)
         cases |= {
             "errors": lambda calls: [*rows.errors(calls), *update.errors(rows.batches[0])],
             "update": timed(update.update),
-            "limit": timed(update.limit),
+            **{f"limit-{ahead}": timed(lambda ahead=ahead: update.limit(ahead)) for ahead in (32, 64)},
         }
     serve(cases)

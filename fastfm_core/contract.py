@@ -15,7 +15,13 @@ Guo et al., "DeepFM", IJCAI 2017; He & Chua, "Neural Factorization Machines", SI
 
 Determinism: every kernel sums in an order that depends on shapes and data alone, never on the number of threads.
 Dtypes: float32 is tuned, float64 exists everywhere (untuned); ids are int32 or int64. All float arrays of one call
-share one dtype. Backends do not check ids or shapes: ``fastfm_core.kernels`` does, and whoever builds a batch, once.
+share one dtype, but for tables of halves. Backends do not check ids or shapes: ``fastfm_core.kernels`` does, and
+whoever builds a batch, once.
+
+Tables of halves, for reading: ``embedding_gather``, ``embedding_bag`` and ``embedding_fm``, but not under max pooling,
+take ``table`` and ``linear`` both as float16 or both as bfloat16 (of the package ml_dtypes). All other floats and all
+results are float32 then, the bits those of ``table.astype(float32)``. Such a table is not trained: steps below half a
+unit in the last place would be lost. The backends native and reference have it.
 """
 
 from __future__ import annotations
@@ -87,6 +93,11 @@ class RowPlan(NamedTuple):
     rows: Array
     segments: Array
     order: Array
+
+
+def is_half(dtype: np.dtype) -> bool:
+    """Whether it is float16 or bfloat16. NumPy has no bfloat16, so it is known by its name."""
+    return dtype.itemsize == 2 and dtype.name in ("float16", "bfloat16")
 
 
 @functools.lru_cache(maxsize=64)

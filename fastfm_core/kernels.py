@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core import backends
-from fastfm_core.contract import KERNELS, POOLINGS, Entries, Kernels, RowPlan, RowSource
+from fastfm_core.contract import KERNELS, POOLINGS, Entries, Kernels, RowPlan, RowSource, is_half
 from fastfm_core.errors import InputError
 
 # Shapes by the contract's letters; equal letters of one call must be equal numbers. "*" is any shape. Every kernel has
@@ -61,6 +61,7 @@ _SOURCE_SHAPES = {
 _ANY_OUTER_STRIDE = {"table", "accumulator", "moment1", "moment2", "slot_grad", "linear", "left", "right"}
 _WITH_FIRST_ORDER = {"table", "accumulator", "moment1", "moment2", "winners"}
 _INTEGERS = {"ids", "entry_slots", "winners"}
+_READ_HALVES = {"embedding_gather", "embedding_bag", "embedding_fm"}
 
 
 def _public(name: str) -> Callable[..., Any]:
@@ -108,6 +109,7 @@ def _check(name: str, arguments: dict[str, Any]) -> None:
     for key, (letters, array) in shapes.items():
         if array is not None:
             _check_array(key, letters, array, sizes, dtypes)
+    _check_halves(name, arguments)
     if len(dtypes) > 1:
         raise InputError(
             f"{name}: all float arrays need one dtype, got {', '.join(f'{v} {k}' for k, v in dtypes.items())}"
@@ -142,6 +144,8 @@ def _check_array(name: str, letters: str, array: Any, sizes: dict[str, int], dty
             raise InputError(f"{name} must be int32 or int64, got {array.dtype}")
     elif array.dtype in (np.float32, np.float64):
         dtypes.setdefault(array.dtype, name)
+    elif name in ("table", "linear") and is_half(array.dtype):
+        dtypes.setdefault(np.dtype(np.float32), f"{name} ({array.dtype}) as")
     else:
         raise InputError(f"{name} must be float32 or float64, got {array.dtype}")
     if letters != "*":
@@ -156,6 +160,21 @@ def _check_array(name: str, letters: str, array: Any, sizes: dict[str, int], dty
         raise InputError(f"{name} must be C-contiguous; pass np.ascontiguousarray({name})")
     if name in _ANY_OUTER_STRIDE and len(letters) > 1 and array.size and not _inner_contiguous(name, array):
         raise InputError(f"{name} must have an inner stride of one element; pass np.ascontiguousarray({name})")
+
+
+def _check_halves(name: str, arguments: dict[str, Any]) -> None:
+    """Refuse what is not done with a table of halves."""
+    table, linear, entries = (arguments.get(key) for key in ("table", "linear", "entries"))
+    if table is None:
+        return
+    if linear is not None and linear.dtype != table.dtype and (is_half(linear.dtype) or is_half(table.dtype)):
+        raise InputError(f"linear must be {table.dtype} as table is, got {linear.dtype}")
+    if not is_half(table.dtype):
+        return
+    if name not in _READ_HALVES:
+        raise InputError(f"{name}: a {table.dtype} table can only be read; train in float32 and convert for serving")
+    if entries is not None and entries.pooling == "max":
+        raise InputError(f"max pooling needs a float32 or float64 table, got {table.dtype}")
 
 
 def _inner_contiguous(name: str, array: np.ndarray) -> bool:

@@ -10,8 +10,11 @@ std::vector<std::string> isas_of_this_cpu(); // the best one first
 const Isa& current_isa();
 void use_isa(const std::string& name); // std::invalid_argument when this CPU or this build has no such set
 
+template <class Stored, class Id> const LookupKernels<Stored, Id>& lookup_kernels_of(const Isa& isa) {
+    return std::get<LookupKernels<Stored, Id>>(std::get<KernelsBy<Id>>(isa.kernels));
+}
 template <class Float, class Id> const RowKernels<Float, Id>& row_kernels_of(const Isa& isa) {
-    return std::get<RowKernels<Float, Id>>(isa.kernels);
+    return std::get<RowKernels<Float, Id>>(std::get<KernelsBy<Id>>(isa.kernels));
 }
 template <class Float> const DenseKernels<Float>& dense_kernels_of(const Isa& isa) {
     return std::get<DenseKernels<Float>>(isa.kernels);

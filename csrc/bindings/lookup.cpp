@@ -6,13 +6,26 @@
 namespace fastfm {
 namespace {
 
-template <class Float> int64_t row_bytes(const Table<Float>& table) { return table.dim * int64_t(sizeof(Float)) + 16; }
+template <class Stored> int64_t row_bytes(const Table<Stored>& table) {
+    return table.dim * int64_t(sizeof(Stored)) + 16;
+}
 
-template <class Float> Table<Float> table_of(py::handle object, py::handle linear) {
-    const auto rows = need<const Float, 2>(object, "table", Strides::any_outer);
-    const auto weights = look<const Float, 1>(linear, "linear", Strides::any_outer);
+// Numbers of 16 bits come as uint16.
+template <class Stored> Table<Stored> table_of(py::handle object, py::handle linear) {
+    using Element = std::conditional_t<sizeof(Stored) == 2, const uint16_t, const Stored>;
+    const auto rows = need<Element, 2>(object, "table", Strides::any_outer);
+    const auto weights = look<Element, 1>(linear, "linear", Strides::any_outer);
     if (weights) require_size("linear", weights.size(), rows.size());
-    return {rows.data, rows.strides[0], rows.size(1), weights.data, weights.strides[0]};
+    const auto stored = [](Element* data) { return reinterpret_cast<const Stored*>(data); };
+    return {stored(rows.data), rows.strides[0], rows.size(1), stored(weights.data), weights.strides[0]};
+}
+
+// work(Stored{}) by the name of a format of 16 bits, or, where there is none, by the dtype of the table
+template <class Work> auto by_stored(py::handle table, const std::string& half, Work&& work) {
+    if (half == "float16") return work(Float16{});
+    if (half == "bfloat16") return work(BFloat16{});
+    if (!half.empty()) refuse("half", "must be float16 or bfloat16");
+    return by_number(table, "table", work);
 }
 
 // The entries of a batch and how many slots they have. `terms`: nothing is pooled, offsets are samples'.
@@ -39,16 +52,18 @@ Batch<Float, Id> batch_of(py::handle ids, py::handle offsets, py::handle coeffic
     return {{id.data, id.size(), fields, offset.data, coefficient.data}, slots, slots / fields, offset && !terms};
 }
 
-// out [M, D]: pooled slots, or rows by id where there are no offsets
-py::array pool_slots(py::handle table, py::handle ids, py::handle offsets, py::handle coefficients) {
-    return by_number(table, "table", [&](auto number) {
-        using Float = decltype(number);
+// out [M, D]: pooled slots, or rows by id where there are no offsets; half: see by_stored
+py::array pool_slots(py::handle table, const std::string& half, py::handle ids, py::handle offsets,
+                     py::handle coefficients) {
+    return by_stored(table, half, [&](auto number) {
+        using Stored = decltype(number);
+        using Float = Widened<Stored>;
         return by_id(ids, "ids", [&](auto id) {
-            const auto from = table_of<Float>(table, py::none());
+            const auto from = table_of<Stored>(table, py::none());
             const auto batch = batch_of<Float, decltype(id)>(ids, offsets, coefficients, 1, false);
             py::array out = result(py::dtype::of<Float>(), {batch.slots, from.dim});
             auto* to = data_of<Float>(out);
-            const auto& kernels = row_kernels_of<Float, decltype(id)>(current_isa());
+            const auto& kernels = lookup_kernels_of<Stored, decltype(id)>(current_isa());
             const int64_t bytes =
                 row_bytes(from) * std::max<int64_t>(1, batch.entries.count / std::max<int64_t>(1, batch.slots));
             const py::gil_scoped_release release;
@@ -85,6 +100,8 @@ py::tuple pool_largest(py::handle table, py::handle ids, py::handle offsets, py:
     });
 }
 
+constexpr int64_t uncached_bytes = 1 << 24; // a larger concatenation is not found in the caches by whoever reads it
+
 // Outputs of embedding_fm, and their arrays.
 template <class Float> struct Outputs {
     py::array first, pair, sums;
@@ -101,6 +118,7 @@ template <class Float> struct Outputs {
             pointers.deep_stride = wide.strides(0) / int64_t(sizeof(Float));
             pointers.numbers = numbers.data;
             pointers.extra = numbers.size(1);
+            pointers.past_caches = dim * sizeof(Float) % 64 == 0 && wide.nbytes() >= uncached_bytes;
             deep = std::move(wide);
         }
         pointers.first = data_of<Float>(first);
@@ -110,17 +128,18 @@ template <class Float> struct Outputs {
     py::tuple tuple() const { return py::make_tuple(first, pair, sums, deep); }
 };
 
-// (first [B], pair [B], sums [B, D], deep [B, F*D + I] or None); `terms`: pooling "none"
-py::tuple embedding_fm(py::handle table, py::handle linear, py::handle ids, py::handle offsets, py::handle coefficients,
-                       int64_t fields, bool terms, py::handle dense, bool deep) {
-    return by_number(table, "table", [&](auto number) {
-        using Float = decltype(number);
+// (first [B], pair [B], sums [B, D], deep [B, F*D + I] or None); `terms`: pooling "none"; half: see by_stored
+py::tuple embedding_fm(py::handle table, py::handle linear, const std::string& half, py::handle ids, py::handle offsets,
+                       py::handle coefficients, int64_t fields, bool terms, py::handle dense, bool deep) {
+    return by_stored(table, half, [&](auto number) {
+        using Stored = decltype(number);
+        using Float = Widened<Stored>;
         return by_id(ids, "ids", [&](auto id) {
-            const auto from = table_of<Float>(table, linear);
+            const auto from = table_of<Stored>(table, linear);
             const auto batch = batch_of<Float, decltype(id)>(ids, offsets, coefficients, fields, terms);
             if (deep && terms) refuse("deep", "needs slots, and these entries are pooled into none");
             const Outputs<Float> out(batch.samples, fields, from.dim, deep, look<const Float, 2>(dense, "dense"));
-            const auto& kernels = row_kernels_of<Float, decltype(id)>(current_isa());
+            const auto& kernels = lookup_kernels_of<Stored, decltype(id)>(current_isa());
             const int64_t bytes =
                 row_bytes(from) * std::max(fields, batch.entries.count / std::max<int64_t>(1, batch.samples));
             {

@@ -9,20 +9,26 @@
 namespace fastfm {
 inline namespace FASTFM_ISA {
 
-template <class Float, class Id> constexpr RowKernels<Float, Id> row_kernels() {
-    using From = const Table<Float>&;
+template <class Stored, class Id> constexpr LookupKernels<Stored, Id> lookup_kernels() {
+    using Float = Widened<Stored>;
+    using From = const Table<Stored>&;
     using By = const Entries<Float, Id>&;
+    LookupKernels<Stored, Id> k{};
+    k.pool_slots = [](From table, By entries, bool pooled, Float* out, int64_t low, int64_t high) {
+        if (pooled) pool_slots(Bags<Float, Id, Stored>{table, entries}, out, low, high);
+        else pool_slots(SingleIds<Float, Id, Stored>{table, entries}, out, low, high);
+    };
+    k.embedding_fm = [](From table, By entries, bool pooled, const Interaction<Float>& out, int64_t low, int64_t high) {
+        if (pooled) embedding_fm(Bags<Float, Id, Stored>{table, entries}, out, low, high);
+        else embedding_fm(SingleIds<Float, Id, Stored>{table, entries}, out, low, high);
+    };
+    return k;
+}
+
+template <class Float, class Id> constexpr RowKernels<Float, Id> row_kernels() {
     using Of = const RowGradients<Float, Id>&;
     RowKernels<Float, Id> k{};
-    k.pool_slots = [](From table, By entries, bool pooled, Float* out, int64_t low, int64_t high) {
-        if (pooled) pool_slots(Bags<Float, Id>{table, entries}, out, low, high);
-        else pool_slots(SingleIds<Float, Id>{table, entries}, out, low, high);
-    };
     k.pool_largest = pool_largest<Float, Id>;
-    k.embedding_fm = [](From table, By entries, bool pooled, const Interaction<Float>& out, int64_t low, int64_t high) {
-        if (pooled) embedding_fm(Bags<Float, Id>{table, entries}, out, low, high);
-        else embedding_fm(SingleIds<Float, Id>{table, entries}, out, low, high);
-    };
     k.materialize = [](Of of, Float* out, int64_t low, int64_t high) {
         for_each_row(of, Materialize<Float>{of.rows, of.stride, out, of.columns()}, low, high);
     };
@@ -62,10 +68,13 @@ template <class Float> constexpr DenseKernels<Float> dense_kernels() {
     return k;
 }
 
+template <class Id> constexpr KernelsBy<Id> kernels_by() {
+    return {lookup_kernels<float, Id>(),    lookup_kernels<double, Id>(), lookup_kernels<Float16, Id>(),
+            lookup_kernels<BFloat16, Id>(), row_kernels<float, Id>(),     row_kernels<double, Id>()};
+}
+
 constexpr Isa isa_of(const char* name) {
-    return {name,
-            {row_kernels<float, int32_t>(), row_kernels<float, int64_t>(), row_kernels<double, int32_t>(),
-             row_kernels<double, int64_t>(), dense_kernels<float>(), dense_kernels<double>()}};
+    return {name, {kernels_by<int32_t>(), kernels_by<int64_t>(), dense_kernels<float>(), dense_kernels<double>()}};
 }
 
 } // namespace FASTFM_ISA

@@ -5,15 +5,24 @@
 
 namespace fastfm {
 
-// Kernels over a table's rows, by number and id type. `pooled`: slots are bags; else every entry is a slot or term.
+// Kernels that only read a table, which may be stored in 16 bits. `pooled`: slots are bags; else every entry is a slot
+// or term.
+template <class Stored, class Id> struct LookupKernels {
+    using Float = Widened<Stored>;
+    using From = const Table<Stored>&;
+    using By = const Entries<Float, Id>&;
+
+    void (*pool_slots)(From, By, bool pooled, Float* out, int64_t low, int64_t high);
+    void (*embedding_fm)(From, By, bool pooled, const Interaction<Float>&, int64_t low, int64_t high);
+};
+
+// The others over a table's rows, by number and id type.
 template <class Float, class Id> struct RowKernels {
     using From = const Table<Float>&;
     using By = const Entries<Float, Id>&;
     using Of = const RowGradients<Float, Id>&;
 
-    void (*pool_slots)(From, By, bool pooled, Float* out, int64_t low, int64_t high);
     void (*pool_largest)(From, By, Float* out, int64_t* winners, int64_t low, int64_t high);
-    void (*embedding_fm)(From, By, bool pooled, const Interaction<Float>&, int64_t low, int64_t high);
     void (*materialize)(Of, Float* out, int64_t low, int64_t high);
     void (*squared_norms)(Of, double* squares, int64_t low, int64_t high);
     void (*value_gradient)(Of, const Id* ids, const Float* factors, Float* out, int64_t low, int64_t high);
@@ -46,11 +55,14 @@ template <class Float> struct DenseKernels {
                                 Float rows, int64_t columns, Float* out, int64_t low, int64_t high);
 };
 
+// What there is for one type of ids.
+template <class Id>
+using KernelsBy = std::tuple<LookupKernels<float, Id>, LookupKernels<double, Id>, LookupKernels<Float16, Id>,
+                             LookupKernels<BFloat16, Id>, RowKernels<float, Id>, RowKernels<double, Id>>;
+
 struct Isa {
     const char* name;
-    std::tuple<RowKernels<float, int32_t>, RowKernels<float, int64_t>, RowKernels<double, int32_t>,
-               RowKernels<double, int64_t>, DenseKernels<float>, DenseKernels<double>>
-        kernels;
+    std::tuple<KernelsBy<int32_t>, KernelsBy<int64_t>, DenseKernels<float>, DenseKernels<double>> kernels;
 };
 
 extern const Isa isa_baseline;

@@ -21,7 +21,7 @@ has() { # whether /proc/cpuinfo lists all of these
 }
 isas=("")
 if [ "$(uname -m)" = x86_64 ]; then
-    if has avx2 fma; then isas+=("-mavx2 -mfma"); fi
+    if has avx2 fma f16c; then isas+=("-mavx2 -mfma -mf16c"); fi
     if has avx512f avx512bw avx512dq avx512vl fma; then
         isas+=("-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512")
     fi

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastfm_core import _native, random
 from fastfm_core.backends import blas, shared
-from fastfm_core.contract import DropoutKey, EmbeddingFM, Entries, RowPlan, RowSource
+from fastfm_core.contract import DropoutKey, EmbeddingFM, Entries, RowPlan, RowSource, is_half
 from fastfm_core.errors import InputError
 
 name = "native"
@@ -29,7 +29,8 @@ if _isa := os.environ.get("FASTFM_CORE_ISA"):
 
 
 def embedding_gather(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    rows = _native.pool_slots(table, np.ascontiguousarray(ids).reshape(-1), None, None)
+    stored, half, _ = _as_stored(table)
+    rows = _native.pool_slots(stored, half, np.ascontiguousarray(ids).reshape(-1), None, None)
     return rows.reshape(*ids.shape, table.shape[1])
 
 
@@ -38,8 +39,9 @@ def embedding_bag(table: np.ndarray, entries: Entries) -> tuple[np.ndarray, np.n
         raise InputError("embedding_bag pools: pooling='none' has no slots to pool into; use embedding_fm")
     if entries.pooling == "max":
         return _native.pool_largest(table, entries.ids, entries.offsets, entries.values)
-    coefficients = pooling_coefficients(entries, table.dtype)
-    return _native.pool_slots(table, entries.ids, entries.offsets, coefficients), None
+    stored, half, dtype = _as_stored(table)
+    coefficients = pooling_coefficients(entries, dtype)
+    return _native.pool_slots(stored, half, entries.ids, entries.offsets, coefficients), None
 
 
 def embedding_fm(
@@ -49,12 +51,23 @@ def embedding_fm(
         raise InputError("pooling='none' pools nothing, so there are no slots to concatenate: ask with deep=False")
     if entries.pooling == "max":
         return _fm_of_largest(table, linear, entries, dense, deep)
-    coefficients = pooling_coefficients(entries, table.dtype)
+    stored, half, dtype = _as_stored(table)
+    if half and linear is not None:
+        linear = linear.view(np.uint16)
+    coefficients = pooling_coefficients(entries, dtype)
     ids, fields, offsets = entries.ids, entries.fields, entries.offsets
     terms = entries.pooling == "none"
-    arguments = table, linear, ids, offsets, coefficients, fields, terms, dense, deep
+    arguments = stored, linear, half, ids, offsets, coefficients, fields, terms, dense, deep
     first, pair, sums, wide = _native.embedding_fm(*arguments)
     return EmbeddingFM(first, pair, sums, wide, None, None)
+
+
+def _as_stored(table: np.ndarray) -> tuple[np.ndarray, str, Any]:
+    """A table as the kernels take it, the name of its halves' format ("" where it has none), and the dtype to compute
+    in. Halves go as uint16."""
+    if is_half(table.dtype):
+        return table.view(np.uint16), table.dtype.name, np.float32
+    return table, "", table.dtype
 
 
 def _fm_of_largest(

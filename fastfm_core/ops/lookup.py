@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.autograd import Context, Function, RowGradient, Tensor
-from fastfm_core.contract import EmbeddingFM, Entries, RowPlan, RowSource
+from fastfm_core.contract import EmbeddingFM, Entries, RowPlan, RowSource, is_half
 from fastfm_core.errors import InputError
 
 
 def embedding(table: Tensor, ids: np.ndarray) -> Tensor:
     """table [V, D], ids any shape -> [..., D]."""
+    _refuse_trained_halves(table)
     return _Embedding.apply(table, ids)
 
 
 def embedding_bag(table: Tensor, entries: Entries, values: Tensor | None = None) -> Tensor:
     """Pooled rows [B, F, D]; ``values`` [N] replaces entries.values and receives a gradient."""
+    _refuse_trained_halves(table)
     return _EmbeddingBag.apply(table, values, entries)
 
 
@@ -42,11 +44,17 @@ def embedding_fm(
     plan  of entries.ids; InputError when it is of another number of ids
     lane  the first order is the last column of table [V, D + 1], and linear is None
     """
+    _refuse_trained_halves(table)
     if lane and linear is not None:
         raise InputError("with lane=True the first order is the table's last column; give linear=None")
     if plan is not None and len(plan.order) != len(entries.ids):
         raise InputError(f"the row plan is of {len(plan.order)} ids, the entries have {len(entries.ids)}; make it anew")
     return _EmbeddingFM.apply(table, linear, values, entries=entries, dense=dense, deep=deep, plan=plan, lane=lane)
+
+
+def _refuse_trained_halves(table: Tensor) -> None:
+    if table.requires_grad and is_half(table.data.dtype):
+        raise InputError(f"a {table.data.dtype} table can only be read; train in float32 and convert for serving")
 
 
 class _Embedding(Function):

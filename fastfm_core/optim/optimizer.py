@@ -15,7 +15,7 @@ import numpy as np
 
 from fastfm_core.autograd import RowGradient, Tensor
 from fastfm_core.backends.memory import aligned_like
-from fastfm_core.contract import RowPlan, RowSource, every_row
+from fastfm_core.contract import RowPlan, RowSource, every_row, is_half
 from fastfm_core.errors import InputError
 
 
@@ -38,6 +38,9 @@ class Optimizer:
     ) -> None:  # fmt: skip
         if rows not in ("lazy", "dense"):
             raise InputError(f"rows must be 'lazy' or 'dense', got {rows!r}")
+        for name, tensor in parameters.items():
+            if is_half(tensor.data.dtype):
+                raise InputError(f"{name} is {tensor.data.dtype}: train in float32 and convert for serving")
         self.parameters = parameters
         self.lr = lr
         self.embedding_l2 = embedding_l2

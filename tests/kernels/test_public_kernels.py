@@ -6,6 +6,7 @@ import inspect
 from types import ModuleType
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -75,6 +76,49 @@ def test_what_does_not_fit_is_refused_in_one_line(call: Any, words: str) -> None
     with pytest.raises(InputError, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+HALF, SUM = TABLE.astype(np.float16), Entries(IDS, 2)
+BRAIN = TABLE.astype(ml_dtypes.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: ff.kernels.embedding_bag(HALF, SUM._replace(pooling="max")),
+            "max pooling needs a float32 or float64 ta",
+        ),
+        (
+            lambda: ff.kernels.embedding_bag(BRAIN, SUM._replace(values=np.ones(4))),
+            r"values float64, table \(bfloat16\) as float32",
+        ),
+        (
+            lambda: ff.kernels.embedding_fm(HALF, TABLE[:, 0], SUM, None, deep=False),
+            "linear must be float16 as table is",
+        ),
+        (lambda: ff.kernels.embedding_fm(TABLE, BRAIN[:, 0], SUM, None, deep=False), "got bfloat16"),
+        (
+            lambda: ff.kernels.value_gradient(HALF, SUM, RowSource(2)),
+            "value_gradient: a float16 table can only be read",
+        ),
+        (lambda: lane(BRAIN), "materialize_rows: a bfloat16 table can only be read; train in float32 and convert"),
+        (lambda: ff.kernels.fm_interaction(HALF.reshape(2, 2, 3)), "fields must be float32 or float64, got float16"),
+        (lambda: ff.kernels.embedding_gather(HALF[:, ::2], IDS), "table must have an inner stride of one element"),
+    ],
+)
+def test_halves_are_for_reading_tables_alone(call: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("table", [HALF, BRAIN])
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_tables_of_halves_are_read_as_float32(table: np.ndarray, backend: str) -> None:
+    pair = ff.kernels.embedding_fm(table, table[:, 0], SUM, None, deep=False, backend=backend).pair
+    assert pair.dtype == np.float32
+    np.testing.assert_array_equal(pair, ff.kernels.embedding_fm(TABLE, None, SUM, None, deep=False).pair)
 
 
 def lane(table: np.ndarray = TABLE, backend: str = "auto", **changes: Any) -> np.ndarray:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import ml_dtypes
 import numpy as np
 import pytest
 from drawing import draw_entries, draw_tensor
 
-from fastfm_core import ops
+from fastfm_core import backends, ops
 from fastfm_core.autograd import Tensor
 from fastfm_core.backends import Backend
-from fastfm_core.contract import DropoutKey, Pooling
+from fastfm_core.contract import DropoutKey, Entries, Pooling
 from fastfm_core.errors import InputError
 
 
@@ -116,3 +120,17 @@ def test_losses_are_float64_scalars(backend: Backend) -> None:
         assert abs(result.item() - expected) < 1e-7
         result.backward()
         assert predictions.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("half", [np.float16, ml_dtypes.bfloat16])
+def test_tables_of_halves_are_read_and_not_trained(half: Any) -> None:
+    entries = Entries(np.array([0, 2], np.int32), 2)
+    lookups: list[Callable[[Tensor], Any]] = [
+        lambda table: ops.embedding(table, entries.ids),
+        lambda table: ops.embedding_bag(table, entries),
+        lambda table: ops.embedding_fm(table, None, entries)[1],
+    ]
+    for lookup in lookups:
+        assert lookup(Tensor(np.ones((3, 2), half), backends.get("reference"))).data.dtype == np.float32
+        with pytest.raises(InputError, match="float16 table can only be read; train in float32 and convert"):
+            lookup(Tensor(np.ones((3, 2), half), backends.get("reference"), requires_grad=True))

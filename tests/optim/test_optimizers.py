@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+import ml_dtypes
 import numpy as np
 import pytest
 from drawing import draw_batch, loss_of, to_float64
@@ -259,3 +260,10 @@ def test_tables_are_the_embeddings_alone(backend: Backend) -> None:
     x.grad = np.array([1.0, 2.0, 3.0])
     optimizer.step()
     np.testing.assert_allclose(x.data, [0.5, 0.0, -0.5])
+
+
+@pytest.mark.parametrize("half", [np.float16, ml_dtypes.bfloat16])
+def test_halves_are_not_trained(half: Any) -> None:
+    table = Tensor(np.ones((3, 2), half), backends.get("reference"), requires_grad=True)
+    with pytest.raises(InputError, match=r"table is b?float16: train in float32 and convert for serving"):
+        optim.SGD({"table": table}, lr=0.1)

@@ -4,18 +4,28 @@
 // something optional is null where it is absent.
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 namespace fastfm {
+
+// Numbers of 16 bits that a table may be stored in, to be read alone: they are widened to float, exactly, when loaded.
+enum class Format { float16, bfloat16 };
+template <Format> struct Half {
+    uint16_t bits;
+};
+using Float16 = Half<Format::float16>;
+using BFloat16 = Half<Format::bfloat16>;
+template <class Stored> using Widened = std::conditional_t<sizeof(Stored) == 2, float, Stored>;
 
 // Rows of an embedding table [V, D], and of a first-order weight w [V] for each row.
 //
 // With linear == rows + dim and equal strides the first-order weight is the row's lane D: one more number of the same
 // row. D = 15 and a lane make one cache line.
-template <class Float> struct Table {
-    const Float* rows;
+template <class Stored> struct Table {
+    const Stored* rows;
     int64_t stride;
     int64_t dim;
-    const Float* linear; // null: no first order
+    const Stored* linear; // null: no first order
     int64_t linear_stride;
 };
 
@@ -78,6 +88,8 @@ template <class Float> struct Rate {
 };
 
 // Outputs of embedding_fm. numbers [B, I] are copied behind the slots of deep [B, F*D + I], whose rows may be padded.
+// deep may be written past the caches, which pays where it is too large to be found there again; D is a whole number of
+// cache lines then, and rows begin on one.
 template <class Float> struct Interaction {
     Float* first; // [B]
     Float* pair;  // [B]
@@ -86,6 +98,7 @@ template <class Float> struct Interaction {
     int64_t deep_stride;
     const Float* numbers;
     int64_t extra; // I
+    bool past_caches;
 };
 
 // Field vectors e [B, F, D].

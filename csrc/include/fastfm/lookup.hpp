@@ -9,9 +9,11 @@
 //
 // Loops take local copies of their arguments, which stay in registers: anything else a store might have changed.
 // Each output element belongs to one sample or slot and its terms are added in the order of the entries, so cuts
-// between samples change no bits. Source: Rendle, "Factorization Machines", ICDM 2010, Lemma 3.1.
+// between samples change no bits. A table of 16-bit numbers gives the bits of the same table widened to float before.
+// Source: Rendle, "Factorization Machines", ICDM 2010, Lemma 3.1.
 #pragma once
 #include "fastfm/contract.hpp"
+#include "fastfm/half.hpp"
 #include "fastfm/vector.hpp"
 
 namespace fastfm {
@@ -19,50 +21,55 @@ inline namespace FASTFM_ISA {
 
 constexpr int64_t entries_ahead = 64; // between the request for a row and its use
 
-template <class Float> FASTFM_INLINE bool is_lane(const Table<Float>& table) {
+template <class Stored> FASTFM_INLINE bool is_lane(const Table<Stored>& table) {
     return table.linear == table.rows + table.dim && table.linear_stride == table.stride;
 }
 
-template <class Float, class Id>
-FASTFM_INLINE void request_entry(const Table<Float>& table, const Entries<Float, Id>& entries, int64_t i) {
+template <class Stored, class Float, class Id>
+FASTFM_INLINE void request_entry(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i) {
     const int64_t row = entries.ids[least(i + entries_ahead, entries.count - 1)];
     const bool lane = is_lane(table);
     prefetch(table.rows + row * table.stride, table.dim + lane);
     if (table.linear && !lane) prefetch(table.linear + row * table.linear_stride, 1);
 }
 
-// c_i w_i
-template <class Float, class Id>
-FASTFM_INLINE Float weight_of(const Table<Float>& table, const Entries<Float, Id>& entries, int64_t i) {
-    const Float weight = table.linear[int64_t(entries.ids[i]) * table.linear_stride];
-    return entries.coefficients ? weight * entries.coefficients[i] : weight;
+// c_i
+template <class Float, class Id> FASTFM_INLINE Float coefficient_of(const Entries<Float, Id>& entries, int64_t i) {
+    return entries.coefficients ? entries.coefficients[i] : 1;
 }
 
-// Columns c .. c + left - 1 of c_i v_i
-template <int Lines, bool Whole, class Float, class Id>
-FASTFM_INLINE Span<Float, Lines> term(const Table<Float>& table, const Entries<Float, Id>& entries, int64_t i,
-                                      int64_t c, int64_t left) {
-    auto span = load_span<Lines, Whole>(table.rows + int64_t(entries.ids[i]) * table.stride + c, left);
-    if (entries.coefficients) span *= entries.coefficients[i];
-    return span;
+// w_i
+template <class Stored, class Float, class Id>
+FASTFM_INLINE Float weight_of(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i) {
+    return widened(table.linear[int64_t(entries.ids[i]) * table.linear_stride]);
+}
+
+// Columns c .. c + left - 1 of v_i
+template <int Lines, bool Whole, class Stored, class Float, class Id>
+FASTFM_INLINE Span<Float, Lines> row_of(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i,
+                                        int64_t c, int64_t left) {
+    return load_span<Lines, Whole>(table.rows + int64_t(entries.ids[i]) * table.stride + c, left);
 }
 
 // Every entry is a slot of its own. Sample b has F of them, or, where nothing is pooled, offsets[b] .. offsets[b + 1].
-template <class Float, class Id> struct SingleIds {
-    Table<Float> table;
+template <class Float, class Id, class Stored = Float> struct SingleIds {
+    Table<Stored> table;
     Entries<Float, Id> entries;
 
     int64_t first_slot(int64_t b) const { return entries.offsets ? entries.offsets[b] : b * entries.fields; }
     FASTFM_INLINE void request(int64_t s) const { request_entry(table, entries, s); }
-    FASTFM_INLINE Float weight(int64_t s) const { return weight_of(table, entries, s); }
+    FASTFM_INLINE Float weight(int64_t s) const { return weight_of(table, entries, s) * coefficient_of(entries, s); }
     template <int Lines, bool Whole> FASTFM_INLINE Span<Float, Lines> slot(int64_t s, int64_t c, int64_t left) const {
-        return term<Lines, Whole>(table, entries, s, c, left);
+        auto term = row_of<Lines, Whole>(table, entries, s, c, left);
+        if (entries.coefficients) term *= entries.coefficients[s];
+        return term;
     }
 };
 
-// Slot s pools its entries by summing c_i v_i.
-template <class Float, class Id> struct Bags {
-    Table<Float> table;
+// Slot s pools its entries by summing c_i v_i. Whether product and sum are fused must not depend on the type of table:
+// in vectors they stand in one block, so a compiler that fuses does it always.
+template <class Float, class Id, class Stored = Float> struct Bags {
+    Table<Stored> table;
     Entries<Float, Id> entries;
 
     int64_t first_slot(int64_t b) const { return b * entries.fields; }
@@ -71,13 +78,17 @@ template <class Float, class Id> struct Bags {
     }
     FASTFM_INLINE Float weight(int64_t s) const {
         Float sum = 0;
-        for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i) sum += weight_of(table, entries, i);
+        for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i)
+            sum = multiply_add(weight_of(table, entries, i), coefficient_of(entries, i), sum);
         return sum;
     }
     template <int Lines, bool Whole> FASTFM_INLINE Span<Float, Lines> slot(int64_t s, int64_t c, int64_t left) const {
         auto sum = zeros<Lines, Float>();
-        for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i)
-            sum += term<Lines, Whole>(table, entries, i, c, left);
+        for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i) {
+            auto term = row_of<Lines, Whole>(table, entries, i, c, left);
+            if (entries.coefficients) sum += term *= entries.coefficients[i];
+            else sum += term;
+        }
         return sum;
     }
 };
@@ -152,7 +163,8 @@ FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out,
         }
         if (out.deep) {
             Float* to = out.deep + b * out.deep_stride + (s - start) * dim + c;
-            store_span(to, e, left, one_walk ? (stop - s - 1) * dim + out.extra : 0);
+            if (Whole && !Lane && out.past_caches) stream_span(to, e);
+            else store_span(to, e, left, one_walk ? (stop - s - 1) * dim + out.extra : 0);
         }
     }
     store_span(out.sums + b * dim + c, sum, left);
@@ -182,6 +194,7 @@ FASTFM_INLINE void interact(const Slots& given, const Interaction<Float>& output
                 out.deep[b * out.deep_stride + (slots.first_slot(b + 1) - slots.first_slot(b)) * dim + k] =
                     out.numbers[b * out.extra + k];
     }
+    if (out.past_caches) end_streams();
 }
 
 // Samples low .. high - 1.

@@ -60,6 +60,16 @@ FASTFM_LANEWISE(*, *=)
 FASTFM_LANEWISE(/, /=)
 #undef FASTFM_LANEWISE
 
+// a b + c, rounded once where the instruction set can: a compiler may fuse or not, depending on the loop around it.
+template <class Float> FASTFM_INLINE Float multiply_add(Float a, Float b, Float c) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    if constexpr (sizeof(Float) == 4) return __builtin_fmaf(a, b, c);
+    else return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 // Square root of each lane.
 template <class Float> FASTFM_INLINE Line<Float> root(Line<Float> line) {
     for (auto& part : line.part) {
@@ -109,6 +119,30 @@ template <class Float> FASTFM_INLINE uint32_t lane_mask(int64_t count) {
     return (1u << least(most(count, int64_t(0)), Line<Float>::lanes)) - 1;
 }
 #endif
+
+// Writes a line past the caches, to an address that lies on one; `end_streams` before others may read it.
+template <class Float> FASTFM_INLINE void stream(Float* to, const Line<Float>& line) {
+#if defined(__x86_64__)
+    for (int64_t p = 0; p < Line<Float>::parts; ++p) {
+        float* const place = reinterpret_cast<float*>(to + p * Line<Float>::part_lanes);
+#if defined(__AVX512F__)
+        _mm512_stream_ps(place, __m512(line.part[p]));
+#elif defined(__AVX__)
+        _mm256_stream_ps(place, __m256(line.part[p]));
+#else
+        _mm_stream_ps(place, __m128(line.part[p]));
+#endif
+    }
+#else
+    store(to, line);
+#endif
+}
+
+FASTFM_INLINE void end_streams() {
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
+}
 
 // The first `left` lanes of memory, 0 behind them; left may be 0 or less. No branch: masks stay the same in a loop.
 template <class Float> FASTFM_INLINE Line<Float> load(const Float* from, int64_t left) {
@@ -223,10 +257,9 @@ template <int Lines, class Float> FASTFM_INLINE Span<Float, Lines> zeros() {
     return span;
 }
 
-template <int Lines, bool Whole, class Float>
-FASTFM_INLINE Span<Float, Lines> load_span(const Float* from, int64_t left) {
-    constexpr int64_t lanes = Line<Float>::lanes;
-    Span<Float, Lines> span;
+template <int Lines, bool Whole, class Stored> FASTFM_INLINE auto load_span(const Stored* from, int64_t left) {
+    constexpr int64_t lanes = Line<Widened<Stored>>::lanes;
+    Span<Widened<Stored>, Lines> span;
     for (int64_t l = 0; l < Lines; ++l)
         span.line[l] = Whole ? load(from + l * lanes) : load(from + l * lanes, left - l * lanes);
     return span;
@@ -239,6 +272,11 @@ FASTFM_INLINE void store_span(Float* to, const Span<Float, Lines>& span, int64_t
     for (int64_t l = 0; l < Lines && l * lanes < left; ++l)
         if (left + room >= (l + 1) * lanes) store(to + l * lanes, span.line[l]);
         else store(to + l * lanes, span.line[l], left - l * lanes);
+}
+
+// Writes whole lines past the caches, to an address that lies on one.
+template <int Lines, class Float> FASTFM_INLINE void stream_span(Float* to, const Span<Float, Lines>& span) {
+    for (int64_t l = 0; l < Lines; ++l) stream(to + l * Line<Float>::lanes, span.line[l]);
 }
 
 template <int Lines, class Float>
@@ -274,8 +312,8 @@ template <class Float, class Work> FASTFM_INLINE void by_length(int64_t count, W
 
 // Ask for the cache lines of `count` elements; any address is allowed. They come to the second-level cache: a CPU waits
 // for far more lines there than in the first, and lines that will be written come as readily as those only read.
-template <class Float> FASTFM_INLINE void prefetch(const Float* from, int64_t count) {
-    for (int64_t c = 0; c < count; c += Line<Float>::lanes) __builtin_prefetch(from + c, 0, 2);
+template <class Stored> FASTFM_INLINE void prefetch(const Stored* from, int64_t count) {
+    for (int64_t c = 0; c < count; c += 64 / int64_t(sizeof(Stored))) __builtin_prefetch(from + c, 0, 2);
 }
 
 } // namespace FASTFM_ISA

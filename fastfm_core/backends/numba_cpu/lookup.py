@@ -14,13 +14,14 @@ from fastfm_core.backends.numba_cpu.launch import absent, given, ranges, workspa
 from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, pointer, prefetch, store, total, zeros
 from fastfm_core.backends.shared import pooling_coefficients
 from fastfm_core.compilation import helper, kernel
-from fastfm_core.contract import EmbeddingFM, Entries
+from fastfm_core.contract import EmbeddingFM, Entries, is_half
 from fastfm_core.errors import InputError
 
 AHEAD = 32  # entries between the request for a row and its use
 
 
 def embedding_gather(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    _refuse_halves(table)
     flat = np.ascontiguousarray(ids).reshape(-1)
     out = workspace.empty((*ids.shape, table.shape[1]), table.dtype)
     ranges(_gather, len(flat), _row_bytes(table), table, flat, out.reshape(len(flat), table.shape[1]))
@@ -30,6 +31,7 @@ def embedding_gather(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
 def embedding_bag(table: np.ndarray, entries: Entries) -> tuple[np.ndarray, np.ndarray | None]:
     if entries.pooling == "none":
         raise InputError("embedding_bag pools: pooling='none' has no slots to pool into; use embedding_fm")
+    _refuse_halves(table)
     slots, dim = entries.slots, table.shape[1]
     offsets = np.arange(slots + 1) if entries.offsets is None else entries.offsets
     out = workspace.empty((slots, dim), table.dtype)
@@ -49,6 +51,7 @@ def embedding_fm(
 ) -> EmbeddingFM:
     if deep and entries.pooling == "none":
         raise InputError("pooling='none' pools nothing, so there are no slots to concatenate: ask with deep=False")
+    _refuse_halves(table)
     samples, fields, dim, dtype = entries.samples, entries.fields, table.shape[1], table.dtype
     numbers = given(dense if deep else None, 2, dtype)
     wide = workspace.empty_rows(samples, fields * dim + numbers.shape[1], dtype) if deep else absent(2, dtype)
@@ -72,6 +75,11 @@ def embedding_fm(
         bytes_each = _row_bytes(table) * max(fields, len(entries.ids) // max(samples, 1))
         ranges(_fm_of_bags, samples, bytes_each, *arguments, coefficients, fields, numbers, first, pair, sums, wide)
     return EmbeddingFM(first, pair, sums, wide if deep else None, winners, linear_winners)
+
+
+def _refuse_halves(table: np.ndarray) -> None:
+    if is_half(table.dtype):
+        raise InputError(f"backend 'numba' reads no {table.dtype} tables; native or reference does")
 
 
 def _row_bytes(table: np.ndarray) -> int:

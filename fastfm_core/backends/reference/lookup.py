@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from fastfm_core.contract import Array, EmbeddingFM, Entries
+from fastfm_core.contract import Array, EmbeddingFM, Entries, is_half
 from fastfm_core.errors import InputError
 
 
 def embedding_gather(table: Array, ids: Array) -> Array:
     """table[ids]."""
-    return table[ids]
+    return _widened(table)[ids]
 
 
 def embedding_bag(table: Array, entries: Entries) -> tuple[Array, Array | None]:
     """Pooled rows [M, D], and under max pooling the entry that won each dim."""
     if entries.pooling == "none":
         raise InputError('embedding_bag pools, so pooling="none" has no meaning; use embedding_gather or embedding_fm')
-    return _pool(table, entries)
+    return _pool(_widened(table), entries)
 
 
 def embedding_fm(
@@ -33,11 +33,12 @@ def embedding_fm(
     """First order, FM pairs and the concatenation for the deep part."""
     if entries.pooling == "none" and deep:
         raise InputError('pooling="none" has no field vectors to concatenate; pass deep=False or pool the entries')
+    table = _widened(table)
     samples, width = entries.samples, entries.fields * table.shape[1]
     slot_values, winners = _pool(table, entries)
     first, linear_winners = np.zeros(samples, table.dtype), None
     if linear is not None:
-        slot_weights, linear_winners = _pool(linear[:, None], entries)
+        slot_weights, linear_winners = _pool(_widened(linear)[:, None], entries)
         first = slot_weights.reshape(samples, entries.fields).sum(axis=1)
     sums, squares = np.zeros((2, samples, table.shape[1]), table.dtype)
     for b, term in _terms(table, entries, slot_values):
@@ -65,6 +66,11 @@ def pooling_coefficients(entries: Entries, dtype: Any) -> Array | None:
         return values
     counts = np.diff(entries.offsets)[entry_slots(entries)].astype(dtype)
     return (1 if values is None else values) / (counts if entries.pooling == "mean" else np.sqrt(counts))
+
+
+def _widened(table: Array) -> Array:
+    """A table of halves in float32; any other as it is."""
+    return table.astype(np.float32) if is_half(table.dtype) else table
 
 
 def _entry_terms(table: Array, entries: Entries) -> Array:
