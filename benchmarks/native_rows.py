@@ -48,7 +48,7 @@ class Figure(NamedTuple):
 
 
 def kernels(kind: str, dim: int, pairs: dict[str, tuple[str, str, float, float]], options: Options) -> list[Figure]:
-    """Kernel over ceiling on W2: figures by name from (kernel, ceiling, target, aim)."""
+    """Kernel over the faster ceiling on W2: figures by name from (kernel, ceiling, target, aim)."""
     side = Side("rows_ours.py", [kind, str(dim), options.backend])
     worst = max(side.ask("errors", 1))
     if not worst <= KERNEL_TOLERANCE:

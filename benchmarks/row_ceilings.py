@@ -46,7 +46,7 @@ def stream_line(typing_context: Any, target: Any, offset: Any, vector: Any) -> A
 
 @functools.cache
 def _reader(lines: int, writes: bool, distance: int) -> Any:
-    """The loop for rows of so many lines, compiled for that number and that distance, and without a trace of writing where none is."""
+    """The loop for rows of so many lines, compiled for that number, without a trace of writing where none is."""
 
     @numba.njit(nogil=True, error_model="numpy")
     def read(low: int, high: int, table: Any, stride: int, ids: Any, output: Any, floats: int, sums: Any) -> None:

@@ -4,9 +4,9 @@ python benchmarks/rows_ours.py IDS DIM BACKEND      IDS uniform or zipf
 
 Rows hold D floats and the first-order weight, padded to whole cache lines: 16 floats for D = 15, 80 for D = 64.
 Cases: "fm" and "deep", embedding_fm without and with concatenation; "read-AHEAD" and "write-AHEAD", their ceilings: the
-rows read once, and beside it [B, F*D] written past the caches; AHEAD is 32 or 64 rows. "update", Adagrad on all columns with an FM's gradient and the
-plan given, and "limit-AHEAD", its ceiling (DIM 15 alone). "errors" of the three kernels against NumPy in float64, relative
-to the largest value.
+rows read once, and beside it [B, F*D] written past the caches; AHEAD is 32 or 64 rows. "update", Adagrad on all columns
+with an FM's gradient and the plan given, and "limit-AHEAD", its ceiling (DIM 15 alone). "errors" of the three kernels
+against NumPy in float64, relative to the largest value.
 """
 
 from __future__ import annotations

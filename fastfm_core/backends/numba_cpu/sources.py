@@ -16,17 +16,7 @@ from fastfm_core import threads
 from fastfm_core.backends.numba_cpu.launch import given, piece_count, ranges, workspace
 from fastfm_core.backends.numba_cpu.lookup import request_row
 from fastfm_core.backends.numba_cpu.packing import NO_PLAN, pack, unpack
-from fastfm_core.backends.numba_cpu.vector import (
-    LINE,
-    fill,
-    lanes,
-    load,
-    number,
-    pointer,
-    store,
-    total,
-    zeros,
-)
+from fastfm_core.backends.numba_cpu.vector import LINE, fill, lanes, load, number, pointer, store, total, zeros
 from fastfm_core.backends.shared import pooling_factors
 from fastfm_core.compilation import helper, kernel
 from fastfm_core.contract import Entries, RowPlan, RowSource
@@ -92,13 +82,6 @@ def _grad_offset(parts: Any, slot: Any, b: Any) -> Any:
 def row_ahead(parts: Any, u: Any) -> Any:
     """The row that is updated some rows after distinct row u."""
     return np.int64(parts.rows[min(u + ROW_AHEAD, parts.last_row)])
-
-
-@helper
-def request_row_for_write(rows: Any, offset: Any, dim: Any) -> None:
-    """Prefetch, to be written, the D elements at ``offset`` of a table or a state, given as a pointer."""
-    for c in range(0, dim, lanes(rows)):
-        prefetch(rows, offset + c)
 
 
 @helper
@@ -192,7 +175,7 @@ def _winner_gradient(parts: Any, slot: Any, d: Any) -> Any:
 def _materialize(low: Any, high: Any, table: Any, source: Any, out: Any) -> None:
     parts, scratch, dim = unpack(table, source), row_scratch(table), table.shape[1]
     for u in range(low, high):
-        request_row_for_write(parts.weights, row_ahead(parts, u) * parts.stride, dim)
+        request_row(parts.weights, row_ahead(parts, u) * parts.stride, dim)
         sum_row(parts, u, pointer(scratch))
         for c in range(0, dim, lanes(table)):
             store(out, u * dim + c, dim - c, load(scratch, c, dim - c))
@@ -202,7 +185,7 @@ def _materialize(low: Any, high: Any, table: Any, source: Any, out: Any) -> None
 def _norm2(low: Any, high: Any, table: Any, source: Any, squares: Any) -> None:
     parts, scratch = unpack(table, source), row_scratch(table)
     for u in range(low, high):
-        request_row_for_write(parts.weights, row_ahead(parts, u) * parts.stride, parts.width)
+        request_row(parts.weights, row_ahead(parts, u) * parts.stride, parts.width)
         sum_row(parts, u, pointer(scratch))
         squares[u] = 0.0
         for d in range(len(scratch)):

@@ -10,18 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from fastfm_core.backends.numba_cpu.lookup import request_row
 from fastfm_core.backends.numba_cpu.packing import unpack
-from fastfm_core.backends.numba_cpu.sources import over_rows, request_row_for_write, row_ahead, row_scratch, sum_row
-from fastfm_core.backends.numba_cpu.vector import (
-    fill,
-    lanes,
-    load,
-    pointer,
-    root,
-    store,
-    total,
-    zeros,
-)
+from fastfm_core.backends.numba_cpu.sources import over_rows, row_ahead, row_scratch, sum_row
+from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, pointer, prefetch, root, store, total, zeros
 from fastfm_core.compilation import kernel
 from fastfm_core.contract import RowPlan, RowSource
 
@@ -61,7 +53,7 @@ def _sgd(low: Any, high: Any, table: Any, source: Any, lr: Any, l2: Any, grad_sc
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
     scratch = row_scratch(table)
     for u in range(low, high):
-        request_row_for_write(parts.weights, row_ahead(parts, u) * stride, dim)
+        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
         sum_row(parts, u, pointer(scratch))
         for c in range(0, dim, lanes(table)):
             at, left = np.int64(parts.rows[u]) * stride + c, dim - c
@@ -80,8 +72,8 @@ def _adagrad(
     state = accumulator.strides[0] // table.itemsize
     scratch = row_scratch(table)
     for u in range(low, high):
-        request_row_for_write(parts.weights, row_ahead(parts, u) * stride, dim)
-        request_row_for_write(pointer(accumulator), row_ahead(parts, u) * state, dim)
+        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
+        request_row(pointer(accumulator), row_ahead(parts, u) * state, dim)
         sum_row(parts, u, pointer(scratch))
         row = np.int64(parts.rows[u])
         for c in range(0, dim, lanes(table)):
@@ -103,7 +95,7 @@ def _rowwise_adagrad(
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
     scratch = row_scratch(table)
     for u in range(low, high):
-        request_row_for_write(parts.weights, row_ahead(parts, u) * stride, dim)
+        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
         prefetch(accumulator, row_ahead(parts, u))
         sum_row(parts, u, pointer(scratch))
         row = np.int64(parts.rows[u])
@@ -131,9 +123,9 @@ def _adam(
     state1, state2 = moment1.strides[0] // table.itemsize, moment2.strides[0] // table.itemsize
     scratch = row_scratch(table)
     for u in range(low, high):
-        request_row_for_write(parts.weights, row_ahead(parts, u) * stride, dim)
-        request_row_for_write(pointer(moment1), row_ahead(parts, u) * state1, dim)
-        request_row_for_write(pointer(moment2), row_ahead(parts, u) * state2, dim)
+        request_row(parts.weights, row_ahead(parts, u) * stride, dim)
+        request_row(pointer(moment1), row_ahead(parts, u) * state1, dim)
+        request_row(pointer(moment2), row_ahead(parts, u) * state2, dim)
         sum_row(parts, u, pointer(scratch))
         row = np.int64(parts.rows[u])
         for c in range(0, dim, lanes(table)):
