@@ -14,7 +14,7 @@ import sys
 from machine import print_header, print_table, write_json
 from timing import Side, interleave, ratios, spread
 
-CALLS, KERNELS, DTYPES = 4, ("fm", "deep"), ("float32", "float16", "bfloat16")
+KERNELS, DTYPES = ("fm", "deep"), ("float32", "float16", "bfloat16")
 
 
 def main() -> None:
@@ -44,9 +44,8 @@ def measure(kind: str, dim: int, rounds: int) -> dict[str, list[float]]:
     side = Side("halves_ours.py", [kind, str(dim)])
     if any(side.ask("differences", 1)):
         sys.exit("halves give other bits than the same rows as float32")
-    turns = interleave(
-        {f"{kernel}-{name}": (side, f"{kernel}-{name}", CALLS) for kernel in KERNELS for name in DTYPES}, rounds
-    )
+    cases = [f"{kernel}-{name}" for kernel in KERNELS for name in DTYPES]
+    turns = interleave({case: (side, case, side.calls_of_a_turn(case)) for case in cases}, rounds)
     side.close()
     return turns
 

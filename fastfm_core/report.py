@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import signal
 import sys
 import time
@@ -98,7 +99,13 @@ def evaluate_metrics(model: TrainedModel, backend: Backend, watch: Stopwatch, sc
 
 
 def peak_memory_mb() -> float | None:
-    """The largest resident size of this process so far, in MiB; None where the system does not tell (Windows)."""
+    """The largest resident size of this process so far, in MiB; None where the system does not tell (Windows).
+
+    Linux counts it from the program's start as VmHWM; getrusage there begins with the parent's, however large that is.
+    """
+    with suppress(OSError):
+        if found := re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text()):
+            return int(found[1]) / 2**10
     try:
         import resource
     except ModuleNotFoundError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from types import ModuleType
@@ -84,6 +86,14 @@ def test_what_blas_cannot_take_goes_to_numpy(native: ModuleType, dtype: Any) -> 
     check(left, right[:, :1].repeat(4, axis=1), np.empty((6, 4), dtype))
     check(np.broadcast_to(left[:1], (6, 5)), right, np.empty((6, 4), dtype))
     assert native.matmul(left, right, np.empty((6, 4), dtype), 1, 1)
+
+
+def test_without_a_blas_nothing_is_multiplied() -> None:
+    script = (
+        "import numpy as np; from fastfm_core import _native; a = np.ones((4, 4)); print(_native.matmul(a, a, a, 1, 1))"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert finished.stdout == "False\n"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

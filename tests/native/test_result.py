@@ -31,11 +31,9 @@ def test_a_dropped_buffer_is_handed_out_again(rows: int) -> None:
 def test_changing_sizes_leave_no_heap_of_idle_buffers() -> None:
     """Arrays of 1 to 64 MiB, one at a time: idle ones of all sizes would take more than 500 MiB."""
     code = """
-import re
 import numpy as np
 from fastfm_core import _native
-def peak():  # MiB of this process alone, where ru_maxrss begins with its parent's
-    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+from fastfm_core.report import peak_memory_mb as peak
 before = peak()
 for round in range(2):
     for mebibytes in range(1, 65):

@@ -69,13 +69,12 @@ def test_a_cut_file_is_refused(path: Path) -> None:
 def test_loading_takes_the_memory_of_one_array(path: Path) -> None:
     """Eight tables of 16 MiB are copied into a module that has room for them: 128 MiB more would be the whole file."""
     code = """
-import re, sys
+import sys
 import numpy as np
 from fastfm_core import backends, checkpoint
 from fastfm_core.autograd import Tensor
 from fastfm_core.nn import Module
-def peak():  # MiB of this process alone, where ru_maxrss begins with its parent's
-    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+from fastfm_core.report import peak_memory_mb as peak
 module = Module()
 for n in range(8):
     setattr(module, f"t{n}", Tensor(np.full((1 << 20, 4), n, np.float32), backends.get("reference")))

@@ -120,7 +120,7 @@ template <class Float> FASTFM_INLINE uint32_t lane_mask(int64_t count) {
 }
 #endif
 
-// Writes a line past the caches, to an address that lies on one; `end_streams` before others may read it.
+// Writes a line past the caches, to an address that lies on one; others may read it after `end_streams`.
 template <class Float> FASTFM_INLINE void stream(Float* to, const Line<Float>& line) {
 #if defined(__x86_64__)
     for (int64_t p = 0; p < Line<Float>::parts; ++p) {
