@@ -100,7 +100,7 @@ py::tuple pool_largest(py::handle table, py::handle ids, py::handle offsets, py:
     });
 }
 
-constexpr int64_t uncached_bytes = 1 << 24; // a larger concatenation is not found in the caches by whoever reads it
+constexpr int64_t uncached_bytes = 1 << 24; // a larger output is not found in the caches by whoever reads it
 
 // Outputs of embedding_fm, and their arrays.
 template <class Float> struct Outputs {
@@ -112,13 +112,15 @@ template <class Float> struct Outputs {
         : first(result(py::dtype::of<Float>(), {samples})), pair(result(py::dtype::of<Float>(), {samples})),
           sums(result(py::dtype::of<Float>(), {samples, dim})), deep(py::none()), pointers{} {
         if (numbers) require_size("dense", numbers.size(), samples);
+        const bool whole_lines = dim * sizeof(Float) % 64 == 0;
+        pointers.stream_sums = whole_lines && sums.nbytes() >= uncached_bytes;
         if (wanted) {
             py::array wide = result(py::dtype::of<Float>(), {samples, fields * dim + numbers.size(1)}, true);
             pointers.deep = data_of<Float>(wide);
             pointers.deep_stride = wide.strides(0) / int64_t(sizeof(Float));
             pointers.numbers = numbers.data;
             pointers.extra = numbers.size(1);
-            pointers.past_caches = dim * sizeof(Float) % 64 == 0 && wide.nbytes() >= uncached_bytes;
+            pointers.stream_deep = whole_lines && wide.nbytes() >= uncached_bytes;
             deep = std::move(wide);
         }
         pointers.first = data_of<Float>(first);

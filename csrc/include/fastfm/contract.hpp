@@ -88,8 +88,8 @@ template <class Float> struct Rate {
 };
 
 // Outputs of embedding_fm. numbers [B, I] are copied behind the slots of deep [B, F*D + I], whose rows may be padded.
-// deep may be written past the caches, which pays where it is too large to be found there again; D is a whole number of
-// cache lines then, and rows begin on one.
+// deep and sums may be streamed: written past the caches, which pays where they are too large to be found there again;
+// D is a whole number of cache lines then, and rows begin on one.
 template <class Float> struct Interaction {
     Float* first; // [B]
     Float* pair;  // [B]
@@ -98,7 +98,7 @@ template <class Float> struct Interaction {
     int64_t deep_stride;
     const Float* numbers;
     int64_t extra; // I
-    bool past_caches;
+    bool stream_deep, stream_sums;
 };
 
 // Field vectors e [B, F, D].

@@ -21,16 +21,20 @@ inline namespace FASTFM_ISA {
 
 constexpr int64_t entries_ahead = 64; // between the request for a row and its use
 
+// Rows are asked for several slots at a time: requests between loads make loads of rows that are there already wait.
+template <int Lines> constexpr int64_t slots_requested = Lines == 1 ? 4 : 32;
+
 template <class Stored> FASTFM_INLINE bool is_lane(const Table<Stored>& table) {
     return table.linear == table.rows + table.dim && table.linear_stride == table.stride;
 }
 
-template <class Stored, class Float, class Id>
+// Ask for the row of a later entry. Lane: its first order lies on the same lines.
+template <int Lines, bool Whole, bool Lane, class Stored, class Float, class Id>
 FASTFM_INLINE void request_entry(const Table<Stored>& table, const Entries<Float, Id>& entries, int64_t i) {
+    constexpr int64_t whole = Lines * Line<Float>::lanes; // known to the compiler, so no loop is left
     const int64_t row = entries.ids[least(i + entries_ahead, entries.count - 1)];
-    const bool lane = is_lane(table);
-    prefetch(table.rows + row * table.stride, table.dim + lane);
-    if (table.linear && !lane) prefetch(table.linear + row * table.linear_stride, 1);
+    prefetch(table.rows + row * table.stride, Whole ? whole : table.dim + Lane);
+    if (!Lane && table.linear) prefetch(table.linear + row * table.linear_stride, 1);
 }
 
 // c_i
@@ -57,12 +61,13 @@ template <class Float, class Id, class Stored = Float> struct SingleIds {
     Entries<Float, Id> entries;
 
     int64_t first_slot(int64_t b) const { return entries.offsets ? entries.offsets[b] : b * entries.fields; }
-    FASTFM_INLINE void request(int64_t s) const { request_entry(table, entries, s); }
+    template <int Lines, bool Whole, bool Lane> FASTFM_INLINE void request(int64_t s) const {
+        request_entry<Lines, Whole, Lane>(table, entries, s);
+    }
     FASTFM_INLINE Float weight(int64_t s) const { return weight_of(table, entries, s) * coefficient_of(entries, s); }
     template <int Lines, bool Whole> FASTFM_INLINE Span<Float, Lines> slot(int64_t s, int64_t c, int64_t left) const {
         auto term = row_of<Lines, Whole>(table, entries, s, c, left);
-        if (entries.coefficients) term *= entries.coefficients[s];
-        return term;
+        return term *= coefficient_of(entries, s);
     }
 };
 
@@ -73,8 +78,9 @@ template <class Float, class Id, class Stored = Float> struct Bags {
     Entries<Float, Id> entries;
 
     int64_t first_slot(int64_t b) const { return b * entries.fields; }
-    FASTFM_INLINE void request(int64_t s) const {
-        for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i) request_entry(table, entries, i);
+    template <int Lines, bool Whole, bool Lane> FASTFM_INLINE void request(int64_t s) const {
+        for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i)
+            request_entry<Lines, Whole, Lane>(table, entries, i);
     }
     FASTFM_INLINE Float weight(int64_t s) const {
         Float sum = 0;
@@ -86,8 +92,7 @@ template <class Float, class Id, class Stored = Float> struct Bags {
         auto sum = zeros<Lines, Float>();
         for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i) {
             auto term = row_of<Lines, Whole>(table, entries, i, c, left);
-            if (entries.coefficients) sum += term *= entries.coefficients[i];
-            else sum += term;
+            sum += term *= coefficient_of(entries, i);
         }
         return sum;
     }
@@ -99,7 +104,7 @@ template <class Float> struct GivenSlots {
     int64_t fields;
 
     int64_t first_slot(int64_t b) const { return b * fields; }
-    FASTFM_INLINE void request(int64_t) const {}
+    template <int Lines, bool Whole, bool Lane> FASTFM_INLINE void request(int64_t) const {}
     FASTFM_INLINE Float weight(int64_t) const { return 0; }
     template <int Lines, bool Whole> FASTFM_INLINE Span<Float, Lines> slot(int64_t s, int64_t c, int64_t left) const {
         return load_span<Lines, Whole>(table.rows + s * table.stride + c, left);
@@ -110,12 +115,13 @@ template <class Float> struct GivenSlots {
 template <class Float, class Slots> void pool_slots(const Slots& given, Float* out, int64_t low, int64_t high) {
     by_length<Float>(given.table.dim, [&](auto lines, auto whole) {
         constexpr int Lines = decltype(lines)::value;
+        constexpr bool Whole = decltype(whole)::value;
         const Slots slots = given;
         const int64_t dim = slots.table.dim;
         for (int64_t s = low; s < high; ++s) {
-            slots.request(s);
+            slots.template request<Lines, Whole, false>(s);
             for (int64_t c = 0; c < dim; c += Lines * Line<Float>::lanes) {
-                const auto e = slots.template slot<Lines, decltype(whole)::value>(s, c, dim - c);
+                const auto e = slots.template slot<Lines, Whole>(s, c, dim - c);
                 store_span(out + s * dim + c, e, dim - c, (high - s - 1) * dim); // the next slots are written later
             }
         }
@@ -133,7 +139,7 @@ void pool_largest(const Table<Float>& table, const Entries<Float, Id>& entries, 
         const int64_t start = entries.offsets ? entries.offsets[s] : s;
         const int64_t stop = entries.offsets ? entries.offsets[s + 1] : s + 1;
         for (int64_t i = start; i < stop; ++i) {
-            request_entry(table, entries, i);
+            request_entry<1, false, false>(table, entries, i);
             const Float* row = table.rows + int64_t(entries.ids[i]) * table.stride;
             const Float coefficient = entries.coefficients ? entries.coefficients[i] : 1;
             for (int64_t d = 0; d < table.dim; ++d)
@@ -143,17 +149,19 @@ void pool_largest(const Table<Float>& table, const Entries<Float, Id>& entries, 
 }
 
 // One walk over the slots of sample b, columns c and on; adds to its squares and first order.
-template <int Lines, bool Whole, bool Lane, class Float, class Slots>
-FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out, int64_t b, int64_t c,
+template <int Lines, bool Whole, bool Lane, bool Deep, class Float, class Slots>
+FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out, int64_t dim, int64_t b, int64_t c,
                               Line<Float>& squares, Float& first) {
     constexpr int64_t lanes = Line<Float>::lanes;
-    const int64_t dim = slots.table.dim, left = dim - c;
+    const int64_t left = dim - c;
     const int64_t start = slots.first_slot(b), stop = slots.first_slot(b + 1);
     const bool one_walk = dim <= Lines * lanes; // then what stands behind a slot in deep is written after it
     auto sum = zeros<Lines, Float>();
     auto own = fill(Float(0));
     for (int64_t s = start; s < stop; ++s) {
-        if (c == 0) slots.request(s);
+        if (c == 0 && (s - start) % slots_requested<Lines> == 0)
+            for (int64_t k = s; k < least(s + slots_requested<Lines>, stop); ++k)
+                slots.template request<Lines, Whole, Lane>(k);
         if (c == 0 && !Lane && slots.table.linear) first += slots.weight(s);
         const auto e = slots.template slot<Lines, Whole>(s, c, left + Lane);
         sum += e;
@@ -161,13 +169,14 @@ FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out,
             const auto kept = Lane ? first_lanes(e.line[l], left - l * lanes) : e.line[l];
             own += kept * kept;
         }
-        if (out.deep) {
+        if constexpr (Deep) {
             Float* to = out.deep + b * out.deep_stride + (s - start) * dim + c;
-            if (Whole && !Lane && out.past_caches) stream_span(to, e);
+            if (Whole && !Lane && out.stream_deep) stream_span(to, e);
             else store_span(to, e, left, one_walk ? (stop - s - 1) * dim + out.extra : 0);
         }
     }
-    store_span(out.sums + b * dim + c, sum, left);
+    if (Whole && !Lane && out.stream_sums) stream_span(out.sums + b * dim + c, sum);
+    else store_span(out.sums + b * dim + c, sum, left);
     for (int64_t l = 0; l < Lines; ++l) {
         const auto kept = Lane ? first_lanes(sum.line[l], left - l * lanes) : sum.line[l];
         squares += kept * kept;
@@ -176,25 +185,25 @@ FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out,
     if (Lane) first = lane_of(sum.line[dim / lanes], dim % lanes);
 }
 
-template <int Lines, bool Whole, bool Lane, class Float, class Slots>
+template <int Lines, bool Whole, bool Lane, bool Deep, class Float, class Slots>
 FASTFM_INLINE void interact(const Slots& given, const Interaction<Float>& outputs, int64_t low, int64_t high) {
+    constexpr int64_t step = Lines * Line<Float>::lanes;
     const Slots slots = given;
     const Interaction<Float> out = outputs;
-    const int64_t dim = slots.table.dim;
+    const int64_t dim = Whole ? step - Lane : slots.table.dim; // whole: one walk, and nothing to be told at run time
     for (int64_t b = low; b < high; ++b) {
         auto squares = fill(Float(0));
         Float first = 0;
-        int64_t c = 0;
-        do walk_slots<Lines, Whole, Lane>(slots, out, b, c, squares, first);
-        while ((c += Lines * Line<Float>::lanes) < dim);
+        for (int64_t c = 0; c == 0 || c < dim; c += step)
+            walk_slots<Lines, Whole, Lane, Deep>(slots, out, dim, b, c, squares, first);
         out.first[b] = first;
         out.pair[b] = Float(0.5) * total(squares);
-        if (out.deep)
+        if constexpr (Deep)
             for (int64_t k = 0; k < out.extra; ++k)
                 out.deep[b * out.deep_stride + (slots.first_slot(b + 1) - slots.first_slot(b)) * dim + k] =
                     out.numbers[b * out.extra + k];
     }
-    if (out.past_caches) end_streams();
+    if (out.stream_deep || out.stream_sums) end_streams();
 }
 
 // Samples low .. high - 1.
@@ -206,8 +215,13 @@ void embedding_fm(const Slots& slots, const Interaction<Float>& out, int64_t low
     by_length<Float>(dim + lane, [&](auto lines, auto whole) {
         constexpr int Lines = decltype(lines)::value;
         constexpr bool Whole = decltype(whole)::value;
-        if (lane && dim < Lines * lanes) interact<Lines, Whole, true>(slots, out, low, high);
-        else interact<Lines, Whole, false>(slots, out, low, high);
+        constexpr Constant<true> yes;
+        constexpr Constant<false> no;
+        const auto run = [&](auto with_lane, auto with_deep) {
+            interact<Lines, Whole, decltype(with_lane)::value, decltype(with_deep)::value>(slots, out, low, high);
+        };
+        if (lane && dim < Lines * lanes) out.deep ? run(yes, yes) : run(yes, no);
+        else out.deep ? run(no, yes) : run(no, no);
     });
 }
 
