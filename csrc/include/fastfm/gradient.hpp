@@ -3,12 +3,13 @@
 //     dv_i = c_i (pair_grad_b (sums_b - e_s) + slot_grad_s)        dw_i = c_i first_grad_b
 //
 // Without slot_values e_s is c_i v_i, and the terms -pair_grad_b c_i^2 v of a row are collected as one factor of the
-// row. A *rule* consumes the summed gradient line by line: rule.request(row) asks for memory, rule.move(u, row, c,
+// row. A *rule* consumes the summed gradient line by line: rule.request(row, c, count) asks for columns, rule.move(u, row, c,
 // gradient, left) gets the columns c .. c + left - 1 of distinct row u, a Line of them, or one number where only the
 // first order is left: in a line it would share loads and stores with the next row (update.hpp has the optimizers'
 // rules). Loops take local copies of their arguments, which stay in registers: anything else a store might have
-// changed. Rows are independent of each other, so cuts between them change no bits. Formula: fastfm_core/contract.py,
-// RowSource.
+// changed. They are compiled for the *shapes* of gradients that matter most, whose loops have little left to test, and
+// once for all others. Rows are independent of each other, so cuts between them change no bits. Formula:
+// fastfm_core/contract.py, RowSource.
 #pragma once
 #include "fastfm/contract.hpp"
 #include "fastfm/vector.hpp"
@@ -16,8 +17,42 @@
 namespace fastfm {
 inline namespace FASTFM_ISA {
 
-constexpr int64_t gradients_ahead = 16; // entries between the request for an entry's gradient and its use
-constexpr int64_t rows_ahead = 16;      // distinct rows between the request for a row and its update
+constexpr int64_t gradients_ahead = 32; // entries between the request for an entry's gradient and its use
+constexpr int64_t rows_ahead = 32;      // distinct rows between the request for a row and its update
+
+// What a source is made of: an FM's pairs over single ids; beside them the gradient of a concatenation, as in DeepFM;
+// anything else that is summed; max pooling.
+enum class Kind { pairs, pairs_and_slots, summed, largest };
+
+// What the compiler is told of gradients. Rows are walked `lines` lines at a time; they are `whole` where that is all
+// of them and nothing is masked, be it with the first order as the last `lane`.
+template <int Lines, bool Whole, bool Lane, Kind Of> struct Shape {
+    static constexpr int lines = Lines;
+    static constexpr bool whole = Whole, lane = Lane;
+    static constexpr Kind kind = Of;
+};
+
+// Calls work(shape) with the shape of a source's gradients.
+template <class Float, class Work> FASTFM_INLINE void by_shape(const RowSource<Float>& source, Work&& work) {
+    if (source.winners) return work(Shape<1, false, false, Kind::largest>{});
+    const bool lane = source.first_grad && source.dim % Line<Float>::lanes != 0;
+    const bool pairs = source.pair_grad && !source.entry_slots && !source.coefficients && !source.slot_values;
+    by_length<Float>(source.dim + lane, [&](auto lines, auto whole) {
+        constexpr int Lines = decltype(lines)::value;
+        if constexpr (decltype(whole)::value) {
+            const auto of_kind = [&](auto kind) {
+                constexpr Kind Of = decltype(kind)::value;
+                if (lane) work(Shape<Lines, true, true, Of>{});
+                else work(Shape<Lines, true, false, Of>{});
+            };
+            if (pairs && source.slot_grad) of_kind(Constant<Kind::pairs_and_slots>{});
+            else if (pairs) of_kind(Constant<Kind::pairs>{});
+            else of_kind(Constant<Kind::summed>{});
+        } else {
+            work(Shape<Lines, false, false, Kind::summed>{});
+        }
+    });
+}
 
 // The summed gradient of one row: a few lines of its dims, and its first order's.
 template <class Float, int Lines> struct Summed {
@@ -60,8 +95,11 @@ template <class Float, class Id> struct Gradients : RowGradients<Float, Id> {
         return gradient;
     }
 
-    template <int Lines, bool Whole> FASTFM_INLINE Summed<Float, Lines> sum(int64_t u, int64_t c) const {
-        if (source.winners) return sum_won<Lines>(u, c);
+    template <class Shape> FASTFM_INLINE auto sum(int64_t u, int64_t c) const {
+        if constexpr (Shape::kind == Kind::largest) return sum_won<Shape::lines>(u, c);
+        else return sum_all<Shape::lines, Shape::whole && !Shape::lane>(u, c); // of the dims alone
+    }
+    template <int Lines, bool Whole> FASTFM_INLINE Summed<Float, Lines> sum_all(int64_t u, int64_t c) const {
         Summed<Float, Lines> sum{zeros<Lines, Float>(), 0};
         const bool own_terms = source.pair_grad && !source.slot_values;
         Float own = 0;
@@ -110,6 +148,33 @@ template <class Float, class Id> struct Gradients : RowGradients<Float, Id> {
     }
 };
 
+// A copy of gradients for loops of one shape: what the shape says stands in it as a constant.
+template <class Shape, class Float, class Id>
+FASTFM_INLINE Gradients<Float, Id> shaped(const RowGradients<Float, Id>& of) {
+    Gradients<Float, Id> gradients{of};
+    RowSource<Float>& source = gradients.source;
+    if (Shape::whole) source.dim = Shape::lines * Line<Float>::lanes - Shape::lane;
+    if (Shape::kind != Kind::largest) source.winners = nullptr;
+    if (Shape::kind == Kind::pairs || Shape::kind == Kind::pairs_and_slots) {
+        source.entry_slots = nullptr, source.coefficients = nullptr, source.slot_values = nullptr;
+        if (!source.pair_grad) __builtin_unreachable();
+    }
+    if (Shape::kind == Kind::pairs) source.slot_grad = nullptr;
+    if (Shape::kind == Kind::pairs_and_slots && !source.slot_grad) __builtin_unreachable();
+    if (Shape::lane && !source.first_grad) __builtin_unreachable();
+    return gradients;
+}
+
+// Ask for a later row, through the rule.
+template <class Float, class Id, class Rule>
+FASTFM_INLINE void request_row(const Gradients<Float, Id>& gradients, const Rule& rule, int64_t u) {
+    const int64_t row = gradients.plan.rows[least(u + rows_ahead, gradients.plan.count - 1)];
+    const int64_t dim = gradients.source.dim;
+    const bool first = gradients.source.first_grad, shared = first && dim % Line<Float>::lanes != 0;
+    rule.request(row, 0, dim + shared);
+    if (first && !shared) rule.request(row, dim, 1);
+}
+
 // Hands the lines of one summed gradient, from column c on, to the rule. The first order is the last column: a lane of
 // the dims' last line where there is room, else a number of its own.
 template <int Lines, class Float, class Id, class Rule>
@@ -122,7 +187,7 @@ FASTFM_INLINE void consume(const Gradients<Float, Id>& gradients, Summed<Float, 
         const int64_t at = c + l * lanes;
         if (at >= dim) break;
         if (shared && at + lanes > dim) sum.dims.line[l] += one_lane(dim - at, sum.first);
-        rule(u, row, at, sum.dims.line[l], (at + lanes >= dim && !shared ? dim : columns) - at);
+        rule(u, row, at, sum.dims.line[l], at + lanes < dim ? lanes : dim + shared - at);
     }
     if (last && !shared) rule(u, row, dim, sum.first, int64_t(1));
 }
@@ -130,19 +195,17 @@ FASTFM_INLINE void consume(const Gradients<Float, Id>& gradients, Summed<Float, 
 // Distinct rows low .. high - 1.
 template <class Float, class Id, class Rule>
 void for_each_row(const RowGradients<Float, Id>& of, const Rule& given, int64_t low, int64_t high) {
-    by_length<Float>(of.source.dim, [&](auto lines, auto whole) {
-        constexpr int Lines = decltype(lines)::value;
-        constexpr bool Whole = decltype(whole)::value;
-        const Gradients<Float, Id> gradients{of};
+    by_shape(of.source, [&](auto shape) {
+        using Shape = decltype(shape);
+        const auto gradients = shaped<Shape>(of);
         const Rule rule = given;
-        const int64_t dim = gradients.source.dim, last_row = gradients.plan.count - 1;
         for (int64_t u = low; u < high; ++u) {
-            rule.request(gradients.plan.rows[least(u + rows_ahead, last_row)], gradients.columns());
+            request_row(gradients, rule, u);
             int64_t c = 0;
             do {
-                auto sum = gradients.template sum<Lines, Whole>(u, c);
+                auto sum = gradients.template sum<Shape>(u, c);
                 consume(gradients, sum, u, c, [&](const auto&... line) { rule.move(line...); });
-            } while ((c += Lines * Line<Float>::lanes) < dim);
+            } while ((c += Shape::lines * Line<Float>::lanes) < gradients.source.dim);
         }
     });
 }
@@ -154,7 +217,7 @@ template <class Float> struct Materialize {
     Float* out;
     int64_t columns;
 
-    FASTFM_INLINE void request(int64_t row, int64_t count) const { prefetch(rows + row * stride, count); }
+    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const { prefetch(rows + row * stride + c, count); }
     template <class Number>
     FASTFM_INLINE void move(int64_t u, int64_t, int64_t c, const Number& gradient, int64_t left) const {
         store(out + u * columns + c, gradient, left);
@@ -167,7 +230,7 @@ template <class Float> struct SquaredNorms {
     int64_t stride;
     double* squares;
 
-    FASTFM_INLINE void request(int64_t row, int64_t count) const { prefetch(rows + row * stride, count); }
+    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const { prefetch(rows + row * stride + c, count); }
     template <class Number>
     FASTFM_INLINE void move(int64_t u, int64_t, int64_t, const Number& gradient, int64_t left) const {
         Float numbers[Line<Float>::lanes];

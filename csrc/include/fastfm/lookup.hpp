@@ -60,6 +60,8 @@ template <class Float, class Id, class Stored = Float> struct SingleIds {
     Table<Stored> table;
     Entries<Float, Id> entries;
 
+    bool plain() const { return !entries.coefficients; }
+    void be_plain() { entries.coefficients = nullptr; }
     int64_t first_slot(int64_t b) const { return entries.offsets ? entries.offsets[b] : b * entries.fields; }
     template <int Lines, bool Whole, bool Lane> FASTFM_INLINE void request(int64_t s) const {
         request_entry<Lines, Whole, Lane>(table, entries, s);
@@ -67,7 +69,8 @@ template <class Float, class Id, class Stored = Float> struct SingleIds {
     FASTFM_INLINE Float weight(int64_t s) const { return weight_of(table, entries, s) * coefficient_of(entries, s); }
     template <int Lines, bool Whole> FASTFM_INLINE Span<Float, Lines> slot(int64_t s, int64_t c, int64_t left) const {
         auto term = row_of<Lines, Whole>(table, entries, s, c, left);
-        return term *= coefficient_of(entries, s);
+        if (entries.coefficients) term *= entries.coefficients[s];
+        return term;
     }
 };
 
@@ -77,6 +80,8 @@ template <class Float, class Id, class Stored = Float> struct Bags {
     Table<Stored> table;
     Entries<Float, Id> entries;
 
+    bool plain() const { return !entries.coefficients; }
+    void be_plain() { entries.coefficients = nullptr; }
     int64_t first_slot(int64_t b) const { return b * entries.fields; }
     template <int Lines, bool Whole, bool Lane> FASTFM_INLINE void request(int64_t s) const {
         for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i)
@@ -92,7 +97,8 @@ template <class Float, class Id, class Stored = Float> struct Bags {
         auto sum = zeros<Lines, Float>();
         for (int64_t i = entries.offsets[s]; i < entries.offsets[s + 1]; ++i) {
             auto term = row_of<Lines, Whole>(table, entries, i, c, left);
-            sum += term *= coefficient_of(entries, i);
+            if (entries.coefficients) sum += term *= entries.coefficients[i];
+            else sum += term;
         }
         return sum;
     }
@@ -103,6 +109,8 @@ template <class Float> struct GivenSlots {
     Table<Float> table; // rows: the slot vectors; no first order
     int64_t fields;
 
+    bool plain() const { return true; }
+    void be_plain() {}
     int64_t first_slot(int64_t b) const { return b * fields; }
     template <int Lines, bool Whole, bool Lane> FASTFM_INLINE void request(int64_t) const {}
     FASTFM_INLINE Float weight(int64_t) const { return 0; }
@@ -149,7 +157,7 @@ void pool_largest(const Table<Float>& table, const Entries<Float, Id>& entries, 
 }
 
 // One walk over the slots of sample b, columns c and on; adds to its squares and first order.
-template <int Lines, bool Whole, bool Lane, bool Deep, class Float, class Slots>
+template <int Lines, bool Whole, bool Lane, class Float, class Slots>
 FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out, int64_t dim, int64_t b, int64_t c,
                               Line<Float>& squares, Float& first) {
     constexpr int64_t lanes = Line<Float>::lanes;
@@ -169,7 +177,7 @@ FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out,
             const auto kept = Lane ? first_lanes(e.line[l], left - l * lanes) : e.line[l];
             own += kept * kept;
         }
-        if constexpr (Deep) {
+        if (out.deep) {
             Float* to = out.deep + b * out.deep_stride + (s - start) * dim + c;
             if (Whole && !Lane && out.stream_deep) stream_span(to, e);
             else store_span(to, e, left, one_walk ? (stop - s - 1) * dim + out.extra : 0);
@@ -185,20 +193,25 @@ FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out,
     if (Lane) first = lane_of(sum.line[dim / lanes], dim % lanes);
 }
 
-template <int Lines, bool Whole, bool Lane, bool Deep, class Float, class Slots>
+// What loops are compiled for: lookups without coefficients, with the concatenation or without it; and any.
+enum class Lookup { plain, plain_deep, any };
+
+template <int Lines, bool Whole, bool Lane, Lookup Of, class Float, class Slots>
 FASTFM_INLINE void interact(const Slots& given, const Interaction<Float>& outputs, int64_t low, int64_t high) {
     constexpr int64_t step = Lines * Line<Float>::lanes;
-    const Slots slots = given;
-    const Interaction<Float> out = outputs;
-    const int64_t dim = Whole ? step - Lane : slots.table.dim; // whole: one walk, and nothing to be told at run time
+    Slots slots = given;
+    Interaction<Float> out = outputs;
+    if (Of != Lookup::any) slots.be_plain();
+    if (Of == Lookup::plain) out.deep = nullptr;
+    const int64_t dim = Whole && Of != Lookup::any ? step - Lane : slots.table.dim; // a constant where it can be
     for (int64_t b = low; b < high; ++b) {
         auto squares = fill(Float(0));
         Float first = 0;
         for (int64_t c = 0; c == 0 || c < dim; c += step)
-            walk_slots<Lines, Whole, Lane, Deep>(slots, out, dim, b, c, squares, first);
+            walk_slots<Lines, Whole, Lane>(slots, out, dim, b, c, squares, first);
         out.first[b] = first;
         out.pair[b] = Float(0.5) * total(squares);
-        if constexpr (Deep)
+        if (out.deep)
             for (int64_t k = 0; k < out.extra; ++k)
                 out.deep[b * out.deep_stride + (slots.first_slot(b + 1) - slots.first_slot(b)) * dim + k] =
                     out.numbers[b * out.extra + k];
@@ -215,13 +228,14 @@ void embedding_fm(const Slots& slots, const Interaction<Float>& out, int64_t low
     by_length<Float>(dim + lane, [&](auto lines, auto whole) {
         constexpr int Lines = decltype(lines)::value;
         constexpr bool Whole = decltype(whole)::value;
-        constexpr Constant<true> yes;
-        constexpr Constant<false> no;
-        const auto run = [&](auto with_lane, auto with_deep) {
-            interact<Lines, Whole, decltype(with_lane)::value, decltype(with_deep)::value>(slots, out, low, high);
+        const auto run = [&](auto of) {
+            constexpr Lookup Of = decltype(of)::value;
+            if (lane && dim < Lines * lanes) interact<Lines, Whole, true, Of>(slots, out, low, high);
+            else interact<Lines, Whole, false, Of>(slots, out, low, high);
         };
-        if (lane && dim < Lines * lanes) out.deep ? run(yes, yes) : run(yes, no);
-        else out.deep ? run(no, yes) : run(no, no);
+        if (!slots.plain()) run(Constant<Lookup::any>{});
+        else if (out.deep) run(Constant<Lookup::plain_deep>{});
+        else run(Constant<Lookup::plain>{});
     });
 }
 

@@ -19,7 +19,7 @@ template <class Float> struct Sgd {
     Rows<Float> weights;
     Rate<Float> rate;
 
-    FASTFM_INLINE void request(int64_t row, int64_t columns) const { prefetch(weights[row], columns); }
+    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const { prefetch(weights[row] + c, count); }
     template <class Number>
     FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
         const auto weight = load_as<Number>(weights[row] + c, left);
@@ -33,9 +33,9 @@ template <class Float> struct Adagrad {
     Rate<Float> rate;
     Float eps;
 
-    FASTFM_INLINE void request(int64_t row, int64_t columns) const {
-        prefetch(weights[row], columns);
-        prefetch(accumulator[row], columns);
+    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const {
+        prefetch(weights[row] + c, count);
+        prefetch(accumulator[row] + c, count);
     }
     template <class Number>
     FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
@@ -53,10 +53,10 @@ template <class Float> struct Adam {
     Rate<Float> rate;
     Float correction, beta1, beta2, eps;
 
-    FASTFM_INLINE void request(int64_t row, int64_t columns) const {
-        prefetch(weights[row], columns);
-        prefetch(moment1[row], columns);
-        prefetch(moment2[row], columns);
+    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const {
+        prefetch(weights[row] + c, count);
+        prefetch(moment1[row] + c, count);
+        prefetch(moment2[row] + c, count);
     }
     template <class Number>
     FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
@@ -76,39 +76,37 @@ template <class Float> struct RowwiseAdagrad {
     Rate<Float> rate;
     Float eps;
 
-    FASTFM_INLINE void request(int64_t row, int64_t columns) const {
-        prefetch(weights[row], columns);
+    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const {
+        prefetch(weights[row] + c, count);
         prefetch(accumulator[row], 1);
     }
 };
 
 template <class Float, class Id>
-void for_each_row(const RowGradients<Float, Id>& of, const RowwiseAdagrad<Float>& rule, int64_t low, int64_t high) {
-    const Gradients<Float, Id> gradients{of};
-    const int64_t dim = gradients.source.dim, last_row = gradients.plan.count - 1;
-    by_length<Float>(dim, [&](auto lines, auto whole) {
-        constexpr int Lines = decltype(lines)::value;
-        constexpr int64_t step = Lines * Line<Float>::lanes;
+void for_each_row(const RowGradients<Float, Id>& of, const RowwiseAdagrad<Float>& given, int64_t low, int64_t high) {
+    by_shape(of.source, [&](auto shape) {
+        using Shape = decltype(shape);
+        const auto gradients = shaped<Shape>(of);
+        const RowwiseAdagrad<Float> rule = given;
         const auto each_line = [&](int64_t u, auto&& work) { // the gradient is summed anew for every walk over the row
             int64_t c = 0;
             do {
-                auto sum = gradients.template sum<Lines, decltype(whole)::value>(u, c);
+                auto sum = gradients.template sum<Shape>(u, c);
                 consume(gradients, sum, u, c, work);
-            } while ((c += step) < dim);
+            } while ((c += Shape::lines * Line<Float>::lanes) < gradients.source.dim);
         };
         for (int64_t u = low; u < high; ++u) {
-            const int64_t row = gradients.plan.rows[u];
-            rule.request(gradients.plan.rows[least(u + rows_ahead, last_row)], gradients.columns());
+            request_row(gradients, rule, u);
             auto squares = fill(Float(0));
-            each_line(u, [&](int64_t, int64_t, int64_t c, const auto& gradient, int64_t left) {
+            each_line(u, [&](int64_t, int64_t row, int64_t c, const auto& gradient, int64_t left) {
                 using Number = std::decay_t<decltype(gradient)>;
                 const auto g = scaled(rule.rate, gradient, load_as<Number>(rule.weights[row] + c, left));
                 squares += as_line(g * g);
             });
-            Float& summed = *rule.accumulator[row];
+            Float& summed = *rule.accumulator[gradients.plan.rows[u]];
             summed += total(squares) / Float(most(gradients.columns(), int64_t(1)));
             const Float factor = rule.rate.lr / (root(summed) + rule.eps);
-            each_line(u, [&](int64_t, int64_t, int64_t c, const auto& gradient, int64_t left) {
+            each_line(u, [&](int64_t, int64_t row, int64_t c, const auto& gradient, int64_t left) {
                 const auto weight = load_as<std::decay_t<decltype(gradient)>>(rule.weights[row] + c, left);
                 store(rule.weights[row] + c, weight - factor * scaled(rule.rate, gradient, weight), left);
             });
