@@ -1,6 +1,7 @@
 """What memory allows kernels on rows of a large table: the bytes they cannot avoid, moved by a loop that does no more.
 
-Rows are prefetched ``ahead`` rows before their use; which distance is fastest depends on the loop and on the CPU.
+Rows are prefetched ``ahead`` rows before their use, ``together`` at a time; what is fastest depends on the loop and on
+the CPU, so a ceiling is the fastest of its WAYS.
 
 read    every looked-up row is read whole and summed
 write   the same, and beside it the output's bytes leave by non-temporal stores, a whole line at a time
@@ -27,6 +28,9 @@ from fastfm_core.contract import RowPlan
 from workload import FIELDS
 
 LINE = 16  # float32 of a cache line
+# (ahead, together) by name
+READS = {"32": (32, 1), "64": (64, 1), "64x4": (64, 4), "64x32": (64, 32)}
+WAYS = {"read": READS, "write": READS, "limit": {"32": (32, 1), "64": (64, 1)}}
 
 
 @intrinsic
@@ -45,18 +49,20 @@ def stream_line(typing_context: Any, target: Any, offset: Any, vector: Any) -> A
 
 
 @functools.cache
-def _reader(lines: int, writes: bool, distance: int) -> Any:
-    """The loop for rows of so many lines, compiled for that number, without a trace of writing where none is."""
+def _reader(lines: int, writes: bool, distance: int, together: int) -> Any:
+    """The loop for rows of so many lines, compiled for these numbers, without a trace of writing where none is."""
 
     @numba.njit(nogil=True, error_model="numpy")
     def read(low: int, high: int, table: Any, stride: int, ids: Any, output: Any, floats: int, sums: Any) -> None:
         rows, target, entries = pointer(table), pointer(output), pointer(ids)
         total, last = zeros(table), len(ids) - 1
         for position in range(low, high):
-            ahead = np.int64(entries[min(position + distance, last)]) * stride
+            if together == 1 or (position - low) % together == 0:
+                for later in range(together):
+                    ahead = np.int64(entries[min(position + later + distance, last)]) * stride
+                    for line in range(lines):
+                        prefetch(rows, ahead + line * LINE)
             here = np.int64(entries[position]) * stride
-            for line in range(lines):
-                prefetch(rows, ahead + line * LINE)
             for line in range(lines):
                 total += load(rows, here + line * LINE, LINE)
             if writes:
@@ -67,7 +73,9 @@ def _reader(lines: int, writes: bool, distance: int) -> Any:
     return read
 
 
-def read_rows(table: np.ndarray, ids: np.ndarray, output: np.ndarray, floats: int, ahead: int) -> np.ndarray:
+def read_rows(
+    table: np.ndarray, ids: np.ndarray, output: np.ndarray, floats: int, ahead: int, together: int
+) -> np.ndarray:
     """Sum of the lines of table[ids], [16]; of ``output``, ``floats`` elements are written for each id.
 
     table [V, C] float32 in rows of whole cache lines, ids [N] int32, output [>= N * floats] float32 on a cache line
@@ -77,7 +85,7 @@ def read_rows(table: np.ndarray, ids: np.ndarray, output: np.ndarray, floats: in
     sums = np.zeros((pieces, LINE), np.float32)
     cuts = np.arange(pieces + 1) * (len(ids) // LINE) // pieces * LINE  # no two pieces write to one line
     cuts[-1] = len(ids)
-    read = _reader(-(-table.shape[1] // LINE), floats > 0, ahead)
+    read = _reader(-(-table.shape[1] // LINE), floats > 0, ahead, together)
     threads.run(pieces, lambda p: read(cuts[p], cuts[p + 1], table, stride, ids, output, floats, sums[p]))
     return sums.sum(axis=0)
 

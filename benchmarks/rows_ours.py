@@ -3,10 +3,10 @@
 python benchmarks/rows_ours.py IDS DIM BACKEND      IDS uniform or zipf
 
 Rows hold D floats and the first-order weight, padded to whole cache lines: 16 floats for D = 15, 80 for D = 64.
-Cases: "fm" and "deep", embedding_fm without and with concatenation; "read-AHEAD" and "write-AHEAD", their ceilings: the
-rows read once, and beside it [B, F*D] written past the caches; AHEAD is 32 or 64 rows. "update", Adagrad on all columns
-with an FM's gradient and the plan given, and "limit-AHEAD", its ceiling (DIM 15 alone). "errors" of the three kernels
-against NumPy in float64, relative to the largest value.
+Cases: "fm" and "deep", embedding_fm without and with concatenation; "read-WAY" and "write-WAY", their ceilings: the
+rows read once, and beside it [B, F*D] written past the caches, in each of row_ceilings.WAYS. "update", Adagrad on all
+columns with an FM's gradient and the plan given, and "limit-WAY", its ceiling (DIM 15 alone). "errors" of the three
+kernels against NumPy in float64, relative to the largest value.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Rows:
         found = self.kernels.embedding_fm(self.table, self.linear, Entries(ids, FIELDS), None, deep=deep)
         return found.first, found.pair, *([found.deep] if deep else [])
 
-    def read(self, ids: np.ndarray, floats: int, ahead: int) -> object:
+    def read(self, ids: np.ndarray, floats: int, way: tuple[int, int]) -> object:
         """The ceiling; ``floats`` written per id."""
-        return row_ceilings.read_rows(self.padded[:, : self.dim + 1], ids, self.output, floats, ahead)
+        return row_ceilings.read_rows(self.padded[:, : self.dim + 1], ids, self.output, floats, *way)
 
     def errors(self, calls: int) -> list[float]:
         """Of first order, pairs and deep input on a batch's first samples."""
@@ -119,14 +119,18 @@ if __name__ == "__main__":
         "fm": timed(rows.in_turn(lambda ids: rows.lookup(ids, deep=False))),
         "deep": timed(rows.in_turn(lambda ids: rows.lookup(ids, deep=True))),
     }
-    for ahead in (32, 64):
-        cases[f"read-{ahead}"] = timed(rows.in_turn(lambda ids, ahead=ahead: rows.read(ids, 0, ahead)))
-        cases[f"write-{ahead}"] = timed(rows.in_turn(lambda ids, ahead=ahead: rows.read(ids, dim, ahead)))
+    for ceiling, floats in (("read", 0), ("write", dim)):
+        for name, way in row_ceilings.WAYS[ceiling].items():
+            read = rows.in_turn(lambda ids, floats=floats, way=way: rows.read(ids, floats, way))
+            cases[f"{ceiling}-{name}"] = timed(read)
     if dim == 15:
         update = Update(rows)
         cases |= {
             "errors": lambda calls: [*rows.errors(calls), *update.errors(rows.batches[0])],
             "update": timed(update.update),
-            **{f"limit-{ahead}": timed(lambda ahead=ahead: update.limit(ahead)) for ahead in (32, 64)},
+            **{
+                f"limit-{name}": timed(lambda ahead=ahead: update.limit(ahead))
+                for name, (ahead, _) in row_ceilings.WAYS["limit"].items()
+            },
         }
     serve(cases)
