@@ -3,13 +3,13 @@
 //     dv_i = c_i (pair_grad_b (sums_b - e_s) + slot_grad_s)        dw_i = c_i first_grad_b
 //
 // Without slot_values e_s is c_i v_i, and the terms -pair_grad_b c_i^2 v of a row are collected as one factor of the
-// row. A *rule* consumes the summed gradient line by line: rule.request(row, c, count) asks for columns, rule.move(u, row, c,
-// gradient, left) gets the columns c .. c + left - 1 of distinct row u, a Line of them, or one number where only the
-// first order is left: in a line it would share loads and stores with the next row (update.hpp has the optimizers'
-// rules). Loops take local copies of their arguments, which stay in registers: anything else a store might have
-// changed. They are compiled for the *shapes* of gradients that matter most, whose loops have little left to test, and
-// once for all others. Rows are independent of each other, so cuts between them change no bits. Formula:
-// fastfm_core/contract.py, RowSource.
+// row. A *rule* consumes the summed gradient line by line: rule.request(row, c, count) asks for columns, and
+// rule.move(u, row, c, gradient, left) gets the columns c .. c + left - 1 of distinct row u, a Line of them, or one
+// number where only the first order is left: in a line it would share loads and stores with the next row (update.hpp
+// has the optimizers' rules). Loops take local copies of their arguments, which stay in registers: anything else a
+// store might have changed. For rules that are `tuned` they are compiled once more for each *shape* of gradients that
+// matters most, with little left to test. Rows are independent of each other, so cuts between them change no bits.
+// Formula: fastfm_core/contract.py, RowSource.
 #pragma once
 #include "fastfm/contract.hpp"
 #include "fastfm/vector.hpp"
@@ -32,25 +32,26 @@ template <int Lines, bool Whole, bool Lane, Kind Of> struct Shape {
     static constexpr Kind kind = Of;
 };
 
-// Calls work(shape) with the shape of a source's gradients.
-template <class Float, class Work> FASTFM_INLINE void by_shape(const RowSource<Float>& source, Work&& work) {
+// Calls work(shape) with the shape of a source's gradients; the kinds of pairs are for tuned rules alone.
+template <bool Tuned, class Float, class Work>
+FASTFM_INLINE void by_shape(const RowSource<Float>& source, Work&& work) {
     if (source.winners) return work(Shape<1, false, false, Kind::largest>{});
     const bool lane = source.first_grad && source.dim % Line<Float>::lanes != 0;
     const bool pairs = source.pair_grad && !source.entry_slots && !source.coefficients && !source.slot_values;
     by_length<Float>(source.dim + lane, [&](auto lines, auto whole) {
         constexpr int Lines = decltype(lines)::value;
-        if constexpr (decltype(whole)::value) {
+        constexpr bool Whole = decltype(whole)::value;
+        if constexpr (Tuned && Whole) {
             const auto of_kind = [&](auto kind) {
                 constexpr Kind Of = decltype(kind)::value;
                 if (lane) work(Shape<Lines, true, true, Of>{});
                 else work(Shape<Lines, true, false, Of>{});
             };
-            if (pairs && source.slot_grad) of_kind(Constant<Kind::pairs_and_slots>{});
-            else if (pairs) of_kind(Constant<Kind::pairs>{});
-            else of_kind(Constant<Kind::summed>{});
-        } else {
-            work(Shape<Lines, false, false, Kind::summed>{});
+            if (pairs && source.slot_grad) return of_kind(Constant<Kind::pairs_and_slots>{});
+            if (pairs) return of_kind(Constant<Kind::pairs>{});
         }
+        if (lane) work(Shape<Lines, false, false, Kind::summed>{});
+        else work(Shape<Lines, Whole, false, Kind::summed>{});
     });
 }
 
@@ -97,7 +98,7 @@ template <class Float, class Id> struct Gradients : RowGradients<Float, Id> {
 
     template <class Shape> FASTFM_INLINE auto sum(int64_t u, int64_t c) const {
         if constexpr (Shape::kind == Kind::largest) return sum_won<Shape::lines>(u, c);
-        else return sum_all<Shape::lines, Shape::whole && !Shape::lane>(u, c); // of the dims alone
+        else return sum_all < Shape::lines, Shape::whole && !Shape::lane > (u, c); // of the dims alone
     }
     template <int Lines, bool Whole> FASTFM_INLINE Summed<Float, Lines> sum_all(int64_t u, int64_t c) const {
         Summed<Float, Lines> sum{zeros<Lines, Float>(), 0};
@@ -195,7 +196,7 @@ FASTFM_INLINE void consume(const Gradients<Float, Id>& gradients, Summed<Float, 
 // Distinct rows low .. high - 1.
 template <class Float, class Id, class Rule>
 void for_each_row(const RowGradients<Float, Id>& of, const Rule& given, int64_t low, int64_t high) {
-    by_shape(of.source, [&](auto shape) {
+    by_shape<Rule::tuned>(of.source, [&](auto shape) {
         using Shape = decltype(shape);
         const auto gradients = shaped<Shape>(of);
         const Rule rule = given;
@@ -212,12 +213,15 @@ void for_each_row(const RowGradients<Float, Id>& of, const Rule& given, int64_t 
 
 // Rule: writes the summed gradients to out [U, columns].
 template <class Float> struct Materialize {
+    static constexpr bool tuned = false;
     const Float* rows;
     int64_t stride;
     Float* out;
     int64_t columns;
 
-    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const { prefetch(rows + row * stride + c, count); }
+    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const {
+        prefetch(rows + row * stride + c, count);
+    }
     template <class Number>
     FASTFM_INLINE void move(int64_t u, int64_t, int64_t c, const Number& gradient, int64_t left) const {
         store(out + u * columns + c, gradient, left);
@@ -226,11 +230,14 @@ template <class Float> struct Materialize {
 
 // Rule: adds up |summed gradient|^2 of each row in squares [U], which starts at 0.
 template <class Float> struct SquaredNorms {
+    static constexpr bool tuned = false;
     const Float* rows;
     int64_t stride;
     double* squares;
 
-    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const { prefetch(rows + row * stride + c, count); }
+    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const {
+        prefetch(rows + row * stride + c, count);
+    }
     template <class Number>
     FASTFM_INLINE void move(int64_t u, int64_t, int64_t, const Number& gradient, int64_t left) const {
         Float numbers[Line<Float>::lanes];

@@ -16,6 +16,7 @@ FASTFM_INLINE Number scaled(const Rate<Float>& rate, const Number& gradient, con
 
 // w -= lr g
 template <class Float> struct Sgd {
+    static constexpr bool tuned = true;
     Rows<Float> weights;
     Rate<Float> rate;
 
@@ -29,6 +30,7 @@ template <class Float> struct Sgd {
 
 // a += g^2;  w -= lr g / (sqrt(a) + eps)
 template <class Float> struct Adagrad {
+    static constexpr bool tuned = true;
     Rows<Float> weights, accumulator;
     Rate<Float> rate;
     Float eps;
@@ -49,6 +51,7 @@ template <class Float> struct Adagrad {
 // m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w -= step m / (sqrt(v) correction + eps), where
 // step = lr / (1 - b1^t) and correction = 1 / sqrt(1 - b2^t); rate.lr is that step.
 template <class Float> struct Adam {
+    static constexpr bool tuned = true;
     Rows<Float> weights, moment1, moment2;
     Rate<Float> rate;
     Float correction, beta1, beta2, eps;
@@ -84,7 +87,7 @@ template <class Float> struct RowwiseAdagrad {
 
 template <class Float, class Id>
 void for_each_row(const RowGradients<Float, Id>& of, const RowwiseAdagrad<Float>& given, int64_t low, int64_t high) {
-    by_shape(of.source, [&](auto shape) {
+    by_shape<false>(of.source, [&](auto shape) {
         using Shape = decltype(shape);
         const auto gradients = shaped<Shape>(of);
         const RowwiseAdagrad<Float> rule = given;
