@@ -28,9 +28,9 @@ from fastfm_core.contract import RowPlan
 from workload import FIELDS
 
 LINE = 16  # float32 of a cache line
-# (ahead, together) by name
+# ahead, or ahead and together, by name
 READS = {"32": (32, 1), "64": (64, 1), "64x4": (64, 4), "64x32": (64, 32)}
-WAYS = {"read": READS, "write": READS, "limit": {"32": (32, 1), "64": (64, 1)}}
+WAYS = {"read": READS, "write": READS, "limit": {"32": (32,), "64": (64,)}}
 
 
 @intrinsic
@@ -57,7 +57,7 @@ def _reader(lines: int, writes: bool, distance: int, together: int) -> Any:
         rows, target, entries = pointer(table), pointer(output), pointer(ids)
         total, last = zeros(table), len(ids) - 1
         for position in range(low, high):
-            if together == 1 or (position - low) % together == 0:
+            if (position - low) % together == 0:
                 for later in range(together):
                     ahead = np.int64(entries[min(position + later + distance, last)]) * stride
                     for line in range(lines):

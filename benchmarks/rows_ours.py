@@ -129,8 +129,8 @@ if __name__ == "__main__":
             "errors": lambda calls: [*rows.errors(calls), *update.errors(rows.batches[0])],
             "update": timed(update.update),
             **{
-                f"limit-{name}": timed(lambda ahead=ahead: update.limit(ahead))
-                for name, (ahead, _) in row_ceilings.WAYS["limit"].items()
+                f"limit-{name}": timed(lambda way=way: update.limit(*way))
+                for name, way in row_ceilings.WAYS["limit"].items()
             },
         }
     serve(cases)

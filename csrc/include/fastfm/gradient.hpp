@@ -32,11 +32,16 @@ template <int Lines, bool Whole, bool Lane, Kind Of> struct Shape {
     static constexpr Kind kind = Of;
 };
 
+// Is the first order a lane of the dims' last line?
+template <class Float> FASTFM_INLINE bool shares_line(const RowSource<Float>& source) {
+    return source.first_grad && source.dim % Line<Float>::lanes != 0;
+}
+
 // Calls work(shape) with the shape of a source's gradients; the kinds of pairs are for tuned rules alone.
 template <bool Tuned, class Float, class Work>
 FASTFM_INLINE void by_shape(const RowSource<Float>& source, Work&& work) {
     if (source.winners) return work(Shape<1, false, false, Kind::largest>{});
-    const bool lane = source.first_grad && source.dim % Line<Float>::lanes != 0;
+    const bool lane = shares_line(source);
     const bool pairs = source.pair_grad && !source.entry_slots && !source.coefficients && !source.slot_values;
     by_length<Float>(source.dim + lane, [&](auto lines, auto whole) {
         constexpr int Lines = decltype(lines)::value;
@@ -97,8 +102,9 @@ template <class Float, class Id> struct Gradients : RowGradients<Float, Id> {
     }
 
     template <class Shape> FASTFM_INLINE auto sum(int64_t u, int64_t c) const {
+        constexpr bool dims_whole = Shape::whole && !Shape::lane;
         if constexpr (Shape::kind == Kind::largest) return sum_won<Shape::lines>(u, c);
-        else return sum_all < Shape::lines, Shape::whole && !Shape::lane > (u, c); // of the dims alone
+        else return sum_all<Shape::lines, dims_whole>(u, c);
     }
     template <int Lines, bool Whole> FASTFM_INLINE Summed<Float, Lines> sum_all(int64_t u, int64_t c) const {
         Summed<Float, Lines> sum{zeros<Lines, Float>(), 0};
@@ -171,9 +177,9 @@ template <class Float, class Id, class Rule>
 FASTFM_INLINE void request_row(const Gradients<Float, Id>& gradients, const Rule& rule, int64_t u) {
     const int64_t row = gradients.plan.rows[least(u + rows_ahead, gradients.plan.count - 1)];
     const int64_t dim = gradients.source.dim;
-    const bool first = gradients.source.first_grad, shared = first && dim % Line<Float>::lanes != 0;
+    const bool shared = shares_line(gradients.source);
     rule.request(row, 0, dim + shared);
-    if (first && !shared) rule.request(row, dim, 1);
+    if (gradients.source.first_grad && !shared) rule.request(row, dim, 1);
 }
 
 // Hands the lines of one summed gradient, from column c on, to the rule. The first order is the last column: a lane of
@@ -183,7 +189,7 @@ FASTFM_INLINE void consume(const Gradients<Float, Id>& gradients, Summed<Float, 
                            Rule&& rule) {
     constexpr int64_t lanes = Line<Float>::lanes;
     const int64_t row = gradients.plan.rows[u], dim = gradients.source.dim, columns = gradients.columns();
-    const bool last = columns > dim && dim - c <= Lines * lanes, shared = last && dim % lanes != 0;
+    const bool last = columns > dim && dim - c <= Lines * lanes, shared = last && shares_line(gradients.source);
     for (int64_t l = 0; l < Lines; ++l) {
         const int64_t at = c + l * lanes;
         if (at >= dim) break;

@@ -193,7 +193,8 @@ FASTFM_INLINE void walk_slots(const Slots& slots, const Interaction<Float>& out,
     if (Lane) first = lane_of(sum.line[dim / lanes], dim % lanes);
 }
 
-// What loops are compiled for: lookups without coefficients, with the concatenation or without it; and any.
+// What loops are compiled for: lookups without coefficients, with the concatenation or without it; and any. The last
+// are not told the dim: the compiler would fuse products and sums otherwise for tables of 16 bits than for float.
 enum class Lookup { plain, plain_deep, any };
 
 template <int Lines, bool Whole, bool Lane, Lookup Of, class Float, class Slots>
