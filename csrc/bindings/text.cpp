@@ -6,14 +6,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <optional>
 #include <type_traits>
 #include <vector>
 
 #include "fastfm/text/bags.hpp"
 #include "fastfm/text/entries.hpp"
 #include "fastfm/text/index.hpp"
-#include "fastfm/text/interleave.hpp"
 #include "fastfm/text/numbers.hpp"
 
 namespace fastfm {
@@ -43,6 +41,47 @@ Texts texts_of(const Bytes& buffer, const Positions& starts, const Positions& en
     require(starts.ndim() == 1 && ends.ndim() == 1 && starts.size() == ends.size(), "starts and ends must be [n]");
     const auto step = [](const Positions& positions) { return positions.strides(0) / int64_t(sizeof(int64_t)); };
     return {buffer.data(), buffer.size(), starts.data(), ends.data(), step(starts), step(ends), starts.size()};
+}
+
+// One for each column, all of one length.
+using Buffers = std::vector<Bytes>;
+using Columns = std::vector<Positions>;
+
+std::vector<Texts> texts_of(const Buffers& buffers, const Columns& starts, const Columns& ends, int64_t length) {
+    require(buffers.size() == starts.size() && starts.size() == ends.size(), "each column has a buffer, starts, ends");
+    std::vector<Texts> columns;
+    for (size_t c = 0; c < buffers.size(); ++c) {
+        columns.push_back(texts_of(buffers[c], starts[c], ends[c]));
+        require(columns.back().count == length, "the columns must have the length of the result");
+    }
+    return columns;
+}
+
+// An array [columns, n] -> n.
+template <class T> int64_t length_of(const Array<T>& array, size_t columns) {
+    require(array.ndim() == 2 && array.shape(0) == int64_t(columns), "an array must be [columns, n]");
+    return array.shape(1);
+}
+
+template <class T> int64_t rows_of(const Array<T>& table) {
+    require(table.ndim() == 2, "ids and entries must be [n, f]");
+    return table.shape(0);
+}
+
+// The fields of a table [n, f] at these places; place -1: none.
+template <class T> std::vector<Field<T>> fields_of(Array<T>& table, const Integers& places, size_t columns) {
+    require(places.size() == int64_t(columns), "each column has a place");
+    std::vector<Field<T>> fields;
+    for (size_t c = 0; c < columns; ++c) {
+        const int64_t place = places.data()[c];
+        require(-1 <= place && place < table.shape(1), "a place lies outside the row");
+        fields.push_back({place < 0 ? nullptr : table.mutable_data() + place, table.shape(1)});
+    }
+    return fields;
+}
+
+void require_each(std::initializer_list<int64_t> sizes, size_t columns) {
+    for (const int64_t size : sizes) require(size == int64_t(columns), "an array has another length than the columns");
 }
 
 int64_t records_end_of(const Bytes& buffer, int64_t end, uint8_t separator) {
@@ -116,12 +155,18 @@ void hash_texts_of(const Bytes& buffer, const Positions& starts, const Positions
     hash_texts(texts, to);
 }
 
-void bucket_texts_of(const Bytes& buffer, const Positions& starts, const Positions& ends, uint64_t buckets,
-                     Integers& rows) {
-    const Texts texts = texts_of(buffer, starts, ends);
-    int64_t* to = out(rows, texts.count);
+template <class Id>
+void bucket_texts_of(const Buffers& buffers, const Columns& starts, const Columns& ends, const Array<uint64_t>& buckets,
+                     const Integers& bases, const Integers& places, Array<Id>& ids) {
+    const std::vector<Texts> columns = texts_of(buffers, starts, ends, rows_of(ids));
+    require_each({buckets.size(), bases.size()}, columns.size());
+    const std::vector<Field<Id>> fields = fields_of(ids, places, columns.size());
+    const uint64_t* count = buckets.data();
+    const int64_t *base = bases.data(), rows = rows_of(ids);
     const Unlocked unlocked;
-    bucket_texts(texts, buckets, to);
+    by_rows(int64_t(columns.size()), rows, [&](int64_t c, int64_t begin, int64_t end) {
+        bucket_texts(columns[size_t(c)].part(begin, end), count[c], base[c], fields[size_t(c)].from(begin));
+    });
 }
 
 void bucket_hashes_of(const Array<uint64_t>& hashes, uint64_t buckets, Integers& rows) {
@@ -189,51 +234,40 @@ void copy_texts_of(const Bytes& buffer, const Positions& starts, const Positions
     copy_texts(texts, to, begin, to_ends);
 }
 
-int64_t parse_decimals_of(const Bytes& buffer, const Positions& starts, const Positions& ends, Array<double>& values,
+int64_t parse_decimals_of(const Buffers& buffers, const Columns& starts, const Columns& ends, Array<double>& values,
                           Bytes& kinds) {
-    const Texts texts = texts_of(buffer, starts, ends);
-    double* to = out(values, texts.count);
-    uint8_t* to_kinds = out(kinds, texts.count);
+    const int64_t rows = length_of(values, buffers.size());
+    const std::vector<Texts> columns = texts_of(buffers, starts, ends, rows);
+    require(length_of(kinds, columns.size()) == rows, "values and kinds must be of one shape");
+    double* to = values.mutable_data();
+    uint8_t* to_kinds = kinds.mutable_data();
     const Unlocked unlocked;
-    return parse_decimals(texts, to, to_kinds);
-}
-
-void standardize_of(const Array<double>& values, double mean, double scale, double farthest, Integers& ids,
-                    int64_t missing, Array<float>& narrow) {
-    const double* from = values.data();
-    const int64_t count = values.size();
-    int64_t* to_ids = out(ids, count);
-    float* to = out(narrow, count);
-    const Unlocked unlocked;
-    standardize(from, count, mean, scale, farthest, to_ids, missing, to);
+    int64_t unsettled = 0;
+    by_rows(int64_t(columns.size()), rows, [&](int64_t c, int64_t begin, int64_t end) {
+        const int64_t first = c * rows + begin;
+        unsettled += parse_decimals(columns[size_t(c)].part(begin, end), to + first, to_kinds + first);
+    });
+    return unsettled;
 }
 
 template <class Id>
-void interleave_ids_of(const std::vector<Integers>& columns, const Integers& bases, Array<Id>& ids) {
-    require(ids.ndim() == 2 && ids.shape(1) == int64_t(columns.size()) && ids.shape(1) == bases.size(),
-            "the columns and bases must be those of ids");
-    std::vector<const int64_t*> from;
-    for (const Integers& column : columns) {
-        require(column.size() == ids.shape(0), "the columns must have the rows of ids");
-        from.push_back(column.data());
-    }
-    const int64_t *shifts = bases.data(), count = ids.shape(1), rows = ids.shape(0);
-    Id* to = ids.mutable_data();
+void standardize_of(const Array<double>& values, const Array<double>& means, const Array<double>& scales,
+                    double farthest, const Integers& bases, int64_t missing, const Integers& places, Array<Id>& ids,
+                    Array<float>& entries, const Integers& raw_places, Array<float>& raw) {
+    const size_t columns = size_t(means.size());
+    const int64_t rows = length_of(values, columns);
+    require_each({scales.size(), bases.size()}, columns);
+    require(rows_of(ids) == rows && rows_of(entries) == rows && rows_of(raw) == rows, "the tables differ in rows");
+    const std::vector<Field<Id>> to_ids = fields_of(ids, places, columns);
+    const std::vector<Field<float>> to = fields_of(entries, places, columns),
+                                    to_raw = fields_of(raw, raw_places, columns);
+    const double *from = values.data(), *mean = means.data(), *scale = scales.data();
+    const int64_t* base = bases.data();
     const Unlocked unlocked;
-    interleave_ids(from.data(), shifts, count, rows, to);
-}
-
-void interleave_values_of(const std::vector<std::optional<Array<float>>>& columns, Array<float>& values) {
-    require(values.ndim() == 2 && values.shape(1) == int64_t(columns.size()), "the columns must be those of values");
-    std::vector<const float*> from;
-    for (const auto& column : columns) {
-        require(!column || column->size() == values.shape(0), "the columns must have the rows of values");
-        from.push_back(column ? column->data() : nullptr);
-    }
-    const int64_t count = values.shape(1), rows = values.shape(0);
-    float* to = values.mutable_data();
-    const Unlocked unlocked;
-    interleave_values(from.data(), count, rows, to);
+    by_rows(int64_t(columns), rows, [&](int64_t c, int64_t begin, int64_t end) {
+        standardize(from + c * rows + begin, end - begin, mean[c], scale[c], farthest, base[c], missing,
+                    to_ids[size_t(c)].from(begin), to[size_t(c)].from(begin), to_raw[size_t(c)].from(begin));
+    });
 }
 
 // Defines a function whose arrays are never converted.
@@ -252,7 +286,8 @@ void bind_text(py::module_& module) {
     define(room, "scan_bags", scan_bags_of);
     define(room, "last_of", last_of_texts);
     define(room, "hash_texts", hash_texts_of);
-    define(room, "bucket_texts", bucket_texts_of);
+    define(room, "bucket_texts", bucket_texts_of<int32_t>);
+    define(room, "bucket_texts", bucket_texts_of<int64_t>);
     define(room, "bucket_hashes", bucket_hashes_of);
     define(room, "combine_hashes", combine_hashes_of);
     define(room, "sketch_hashes", sketch_hashes_of);
@@ -261,10 +296,8 @@ void bind_text(py::module_& module) {
     define(room, "distinct_texts", distinct_texts_of);
     define(room, "copy_texts", copy_texts_of);
     define(room, "parse_decimals", parse_decimals_of);
-    define(room, "standardize", standardize_of);
-    define(room, "interleave_ids", interleave_ids_of<int32_t>);
-    define(room, "interleave_ids", interleave_ids_of<int64_t>);
-    define(room, "interleave_values", interleave_values_of);
+    define(room, "standardize", standardize_of<int32_t>);
+    define(room, "standardize", standardize_of<int64_t>);
 }
 
 } // namespace fastfm

@@ -1,5 +1,6 @@
 // fastfm/text against plain C++ on buffers of exactly their size, so that a sanitizer sees every byte read beside them.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -10,7 +11,6 @@
 #include "fastfm/text/bags.hpp"
 #include "fastfm/text/entries.hpp"
 #include "fastfm/text/index.hpp"
-#include "fastfm/text/interleave.hpp"
 #include "fastfm/text/numbers.hpp"
 
 using namespace fastfm::text;
@@ -162,14 +162,29 @@ void test_rest() {
     require(offsets == std::vector<int64_t>{0, 2, 2, 2, 3} && starts[1] == 3 && ends[2] == 10, "places of values");
     last_of(cells.texts(), ':', last.data());
     require(last == std::vector<int64_t>{4, 4, 5, 8}, "the last colon");
-    std::vector<int64_t> column(70, 3), bases{1, 2};
-    std::vector<float> ones(140), numbers(70, -0.0f);
-    std::vector<int32_t> ids(140);
-    const int64_t* columns[2] = {column.data(), column.data()};
-    const float* values[2] = {nullptr, numbers.data()};
-    interleave_ids(columns, bases.data(), 2, 70, ids.data());
-    interleave_values(values, 2, 70, ones.data());
-    require(ids[138] == 4 && ids[139] == 5 && ones[138] == 1 && std::signbit(ones[139]), "columns side by side");
+}
+
+// What is written into one column of a table leaves the others alone.
+void test_fields() {
+    std::mt19937 draw(6);
+    const Column column(drawn(draw, "ab", 150, 9));
+    std::vector<int32_t> ids(300, -1);
+    const double values[3] = {3.0, std::nan(""), -1e99};
+    std::vector<float> entries(6, -1.0f), raw(3, -1.0f);
+    by_rows(1, 150, [&](int64_t, int64_t begin, int64_t end) {
+        bucket_texts(column.texts().part(begin, end), 10, 5, Field<int32_t>{ids.data() + 1, 2}.from(begin));
+    });
+    for (size_t k = 0; k < 150; ++k) {
+        const uint64_t hash = hash_text(column.buffer.get(), column.starts[k], column.ends[k]);
+        const int64_t bucket = column.starts[k] < column.ends[k] ? 1 + int64_t(bucket_of(hash, 10)) : 0;
+        require(ids[2 * k] == -1 && ids[2 * k + 1] == 5 + bucket, "ids of buckets");
+    }
+    standardize<int32_t>(values, 3, 1.0, 2.0, 1e6, 7, 1, {ids.data(), 2}, {entries.data() + 1, 2}, {raw.data(), 1});
+    require(ids[0] == 7 && ids[2] == 8 && ids[4] == 7, "ids of numbers");
+    require(entries == std::vector<float>{-1, 1, -1, 1, -1, -1e6f}, "entries of numbers");
+    require(raw == std::vector<float>{1, 0, -1e6f}, "raw numbers");
+    standardize<int32_t>(values, 3, 0.0, 1.0, 1e6, 7, 1, {}, {}, {raw.data(), 1});
+    require(raw[0] == 3, "raw numbers alone");
 }
 
 } // namespace
@@ -181,5 +196,6 @@ int main() {
     test_any_bytes();
     test_index();
     test_rest();
+    test_fields();
     std::puts("test_text: all as expected");
 }

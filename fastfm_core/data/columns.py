@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fastfm_core.data.text import Bags, Texts, concatenate
+from fastfm_core.data.text import Bags, Texts, concatenate, decimal_columns
 from fastfm_core.errors import InputError
 
 Table = dict[str, Any]
@@ -166,9 +166,13 @@ def parse_number(text: str) -> float:
 
 def decimals(texts: Texts) -> np.ndarray:
     """Texts [n] -> [n] float64: NaN for missing, infinity for what is no finite number."""
-    values, hard = texts.decimals()
-    if len(hard):
-        values[hard] = [_parse_or_infinity(text) for text in texts[hard].tolist()]
+    return _decimals([texts])[0]
+
+
+def _decimals(columns: list[Texts]) -> np.ndarray:
+    values, hard = decimal_columns(columns)
+    for column, row in hard.tolist():
+        values[column, row] = _parse_or_infinity(columns[column][row])
     return values
 
 
@@ -188,6 +192,15 @@ def numbers(column: Any, name: str) -> np.ndarray:
             f": {text_of(column[row - 1])!r} is not a finite number: correct the cell, or make the column categorical"
         )
         raise RowError(f"column {name!r}, ", row, what)
+    return converted
+
+
+def numbers_of_texts(columns: list[Texts], names: list[str]) -> np.ndarray:
+    """C columns of n texts -> [C, n] float64 as ``numbers`` has them, and its RowError for the first wrong column."""
+    converted = _decimals(columns)
+    if np.isinf(converted).any():
+        for column, name in zip(columns, names, strict=True):
+            numbers(column, name)
     return converted
 
 

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.contract import Pooling
-from fastfm_core.data.codecs import UNKNOWN, Codec, Slots, codec_of, fitter_of
-from fastfm_core.data.columns import Table, table_length
+from fastfm_core.data.codecs import UNKNOWN, Codec, Placed, Rows, codec_of, fitter_of, write_rows
+from fastfm_core.data.columns import Table, column_of, table_length
 from fastfm_core.data.encoded import Encoded
 from fastfm_core.data.schema import EVERYWHERE, MultiHot, Schema
-from fastfm_core.data.text import engine
 from fastfm_core.errors import InputError
 
 LARGE_TABLE = 1_000_000
@@ -80,6 +79,8 @@ class Encoder:
         self.dense_names = [codec.field.name for codec in codecs if "raw" in codec.field.use]
         self.sizes = np.array([codec.rows for codec in self._fields], np.int64)
         self.bases, self.rows = self._ranges()
+        self._dtype = np.int32 if self.rows < 2**31 else np.int64
+        self._placed = self._places(codecs)
         owners = list(zip(self._fields, self.bases.tolist(), strict=True))
         untrained = [base + row for codec, base in owners for row in codec.untrained_rows]
         self.zero_rows = np.unique(np.array(untrained, np.int64))
@@ -120,10 +121,9 @@ class Encoder:
 
     def transform(self, columns: Table, labels: np.ndarray | None = None, weights: np.ndarray | None = None) -> Encoded:
         """Encodes a table; columns the schema does not name are ignored. Labels and weights [n] become float32."""
-        slots = [codec.encode(columns) for codec in self._codecs]
-        count = table_length({name: columns[name] for name in self.schema.columns})
-        ids, values, offsets = self._merge([slot for slot in slots if slot.ids is not None], count)
-        raw = [slot.raw for slot in slots if slot.raw is not None]
+        count = table_length({name: column_of(columns, name) for name in self.schema.columns})
+        encode = self._bags if any(isinstance(field, MultiHot) for field in self.schema.fields) else self._rows
+        ids, values, offsets, dense = encode(columns, count)
         return Encoded(
             ids,
             self.rows,
@@ -131,7 +131,7 @@ class Encoder:
             self.unknown_rows,
             offsets=offsets,
             values=values,
-            dense=np.column_stack(raw) if raw else None,
+            dense=dense,
             labels=None if labels is None else np.asarray(labels, np.float32),
             weights=None if weights is None else np.asarray(weights, np.float32),
             pooling=self._pooling,
@@ -168,38 +168,45 @@ class Encoder:
         bases = [first[self.schema.owner(codec.field).name] for codec in self._fields]
         return np.array(bases, np.int64), rows
 
-    def _merge(self, slots: list[Slots], count: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Field-wise slots -> sample-major (ids, values, offsets)."""
-        dtype = np.int32 if self.rows < 2**31 else np.int64
-        weighted = any(slot.values is not None for slot in slots)
-        if any(slot.lengths is not None for slot in slots):
-            return self._merge_bags(slots, count, dtype, weighted)
-        ids = np.empty((count, self.fields), dtype)
-        engine.kernels.interleave_ids([slot.ids for slot in slots], self.bases, ids)
-        if not weighted:
-            return ids, None, None
-        values = np.empty(ids.shape, np.float32)
-        engine.kernels.interleave_values([slot.values for slot in slots], values)
-        return ids, values, None
+    def _places(self, codecs: list[Codec]) -> list[Placed]:
+        bases = dict(zip(self.field_names, self.bases.tolist(), strict=True))
+        fields = {name: place for place, name in enumerate(self.field_names)}
+        raw = {name: place for place, name in enumerate(self.dense_names)}
+        names = [codec.field.name for codec in codecs]
+        places = [(bases.get(name, 0), fields.get(name, -1), raw.get(name, -1)) for name in names]
+        return [Placed(codec, *place) for codec, place in zip(codecs, places, strict=True)]
 
-    def _merge_bags(
-        self, slots: list[Slots], count: int, dtype: type, weighted: bool
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    def _rows(self, columns: Table, count: int) -> tuple[np.ndarray, np.ndarray | None, None, np.ndarray | None]:
+        """(ids, values, no offsets, dense) of n samples with one entry a field."""
+        weighted = any(codec.has_values for codec in self._fields)
+        rows = Rows(
+            np.empty((count, self.fields), self._dtype),
+            np.ones((count, self.fields if weighted else 0), np.float32),
+            np.empty((count, self.dense), np.float32),
+        )
+        write_rows(self._placed, columns, rows)
+        return rows.ids, rows.values if weighted else None, None, rows.raw if self.dense else None
+
+    def _bags(self, columns: Table, count: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]:
         """The same where some field has several entries a sample."""
+        encoded = [codec.encode(columns) for codec in self._codecs]
+        raw = [slots.raw for slots in encoded if slots.raw is not None]
+        fields = [slots for slots in encoded if slots.ids is not None]
         lengths = np.ones((count, self.fields), np.int64)
-        for field, slot in enumerate(slots):
-            lengths[:, field] = 1 if slot.lengths is None else slot.lengths
+        for field, slots in enumerate(fields):
+            lengths[:, field] = 1 if slots.lengths is None else slots.lengths
         offsets = np.append(0, np.cumsum(lengths.reshape(-1)))
         starts = offsets[:-1].reshape(count, self.fields)
-        ids = np.empty(int(offsets[-1]), dtype)
+        ids = np.empty(int(offsets[-1]), self._dtype)
+        weighted = any(slots.values is not None for slots in fields)
         values = np.ones(len(ids), np.float32) if weighted else None
-        for field, (slot, base) in enumerate(zip(slots, self.bases.tolist(), strict=True)):
-            assert slot.ids is not None
-            places = _positions(starts[:, field], slot.lengths)
-            ids[places] = slot.ids + base
-            if values is not None and slot.values is not None:
-                values[places] = slot.values
-        return ids, values, offsets
+        for field, (slots, base) in enumerate(zip(fields, self.bases.tolist(), strict=True)):
+            assert slots.ids is not None
+            places = _positions(starts[:, field], slots.lengths)
+            ids[places] = slots.ids + base
+            if values is not None and slots.values is not None:
+                values[places] = slots.values
+        return ids, values, offsets, np.column_stack(raw) if raw else None
 
 
 def _positions(starts: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:

@@ -28,11 +28,25 @@ class Slots(NamedTuple):
     raw: np.ndarray | None = None
 
 
+class Rows(NamedTuple):
+    """A table that is being written, with one entry for each of n samples and F fields.
+
+    ids     [n, F] int32 or int64, counted from the arena's first row
+    values  [n, F] float32, 1 before anything is written; [n, 0] where no field has values
+    raw     [n, I] float32, the numbers for the deep part
+    """
+
+    ids: np.ndarray
+    values: np.ndarray
+    raw: np.ndarray
+
+
 class Codec(Protocol):
     """What the encoder asks of a fitted field.
 
     field           its declaration
     rows            rows it owns in the arena; 0 for a field that is a raw number alone
+    has_values      entries have values; a multi-hot field's are not asked for
     has_unknown     row 0 is the unknown row
     rare_training   some training values fell to the unknown row, which thereby is trained
     untrained_rows  rows that no training sample reaches unless ids are dropped to them
@@ -40,6 +54,7 @@ class Codec(Protocol):
 
     field: Any
     rows: int
+    has_values: bool
     has_unknown: bool
     rare_training: bool
     untrained_rows: list[int]
@@ -49,6 +64,18 @@ class Codec(Protocol):
     def note(self) -> str | None: ...
 
     def to_dict(self) -> dict[str, Any]: ...
+
+
+class Placed(NamedTuple):
+    """A codec and where its field goes in ``Rows``.
+
+    base  the codec's first row in the arena;  field, raw  the column of ids and values, and of raw; -1: none
+    """
+
+    codec: Any
+    base: int
+    field: int
+    raw: int
 
 
 class Fitter(Protocol):

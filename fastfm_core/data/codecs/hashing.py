@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from fastfm_core.data.codecs.codec import Slots
+from fastfm_core.data.codecs.codec import Placed, Rows, Slots
 from fastfm_core.data.columns import Table, single_of, take, texts_of
 from fastfm_core.data.schema import Categorical, Cross
-from fastfm_core.data.text import engine
+from fastfm_core.data.text import Texts, bucket_columns, engine
 
 REGISTERS = 1 << 12
 MISSING, FIRST_BUCKET = 0, 1
@@ -55,6 +55,7 @@ class HashingCodec:
     distinct  about how many training held
     """
 
+    has_values = False
     has_unknown = False
     rare_training = False
     untrained_rows: list[int] = []  # noqa: RUF012 - never changed
@@ -68,13 +69,20 @@ class HashingCodec:
         columns, buckets = self.field.columns, self.rows - FIRST_BUCKET
         if len(columns) == 1:
             texts, codes = texts_of(single_of(table, columns[0]))
-            rows = texts.buckets(buckets)
-            return Slots(rows if codes is None else rows[codes])
+            ids = np.empty((len(texts), 1), np.int64)
+            bucket_columns([texts], [buckets], [0], [0], ids)
+            return Slots(ids[:, 0] if codes is None else ids[codes, 0])
         hashes, missing = _hashes(self.field, table)
         rows = np.empty(len(hashes), np.int64)
         engine.kernels.bucket_hashes(hashes, buckets, rows)
         rows[missing] = MISSING
         return Slots(rows)
+
+    @staticmethod
+    def write_texts(placed: list[Placed], columns: list[Texts], rows: Rows) -> None:
+        """Writes C fields, each of one column of n texts."""
+        buckets = [each.codec.rows - FIRST_BUCKET for each in placed]
+        bucket_columns(columns, buckets, [each.base for each in placed], [each.field for each in placed], rows.ids)
 
     def note(self) -> str | None:
         buckets = self.rows - FIRST_BUCKET

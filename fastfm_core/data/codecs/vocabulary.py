@@ -71,6 +71,7 @@ class VocabularyFitter:
 class VocabularyCodec:
     """Texts -> rows; the base of the categorical and the multi-hot codec."""
 
+    has_values = False
     has_unknown = True
 
     def __init__(self, field: Any, vocabulary: list[str], rare_training: bool, missing_seen: bool) -> None:

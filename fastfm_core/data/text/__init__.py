@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from fastfm_core.data.text.column import Bags, TextIndex, Texts, concatenate, grown
+from fastfm_core.data.text.column import (
+    Bags,
+    TextIndex,
+    Texts,
+    bucket_columns,
+    concatenate,
+    decimal_columns,
+    grown,
+)
 
-__all__ = ["Bags", "TextIndex", "Texts", "concatenate", "grown"]
+__all__ = ["Bags", "TextIndex", "Texts", "bucket_columns", "concatenate", "decimal_columns", "grown"]

@@ -78,18 +78,6 @@ class Texts:
         engine.kernels.hash_texts(self.buffer, self.starts, self.ends, hashes)
         return hashes
 
-    def buckets(self, count: int) -> np.ndarray:
-        """[n] int64: 0 for an empty text, else 1 + one of ``count`` buckets."""
-        rows = np.empty(len(self), np.int64)
-        engine.kernels.bucket_texts(self.buffer, self.starts, self.ends, count, rows)
-        return rows
-
-    def decimals(self) -> tuple[np.ndarray, np.ndarray]:
-        """([n] float64, NaN where empty or hard; positions of the hard ones, which may be no numbers at all)."""
-        values, kinds = np.empty(len(self)), np.empty(len(self), np.uint8)
-        hard = engine.kernels.parse_decimals(self.buffer, self.starts, self.ends, values, kinds)
-        return values, np.flatnonzero(kinds == marks.HARD) if hard else np.empty(0, np.int64)
-
     def split(self, separator: str) -> tuple[Texts, np.ndarray]:
         """(the values inside the cells, without empty ones; [n+1] int64 offsets of each cell's values)."""
         token = np.frombuffer(bytearray(separator.encode()), np.uint8)
@@ -131,6 +119,32 @@ def concatenate(columns: Sequence[Texts]) -> Texts:
     starts = [column.starts + shift for column, shift in zip(packed, shifts, strict=False)]
     ends = [column.ends + shift for column, shift in zip(packed, shifts, strict=False)]
     return Texts(np.concatenate([c.buffer for c in packed]), np.concatenate(starts), np.concatenate(ends))
+
+
+def bucket_columns(
+    columns: Sequence[Texts], counts: Sequence[int], bases: Sequence[int], places: Sequence[int], ids: np.ndarray
+) -> None:
+    """C columns of n texts -> column places[c] of ids [n, F]: bases[c] for an empty text, else that + 1 + its bucket.
+
+    counts  [C] buckets of each column;  ids  int32 or int64
+    """
+    arrays = np.array(counts, np.uint64), np.array(bases, np.int64), np.array(places, np.int64)
+    engine.kernels.bucket_texts(*_places(columns), *arrays, ids)
+
+
+def decimal_columns(columns: Sequence[Texts]) -> tuple[np.ndarray, np.ndarray]:
+    """C columns of n texts -> ([C, n] float64, NaN where empty or hard; [k, 2] column and row of the hard ones).
+
+    Hard ones may be no numbers at all.
+    """
+    shape = len(columns), len(columns[0])
+    values, kinds = np.empty(shape), np.empty(shape, np.uint8)
+    hard = engine.kernels.parse_decimals(*_places(columns), values, kinds)
+    return values, np.argwhere(kinds == marks.HARD) if hard else np.empty((0, 2), np.int64)
+
+
+def _places(columns: Sequence[Texts]) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    return [texts.buffer for texts in columns], [texts.starts for texts in columns], [texts.ends for texts in columns]
 
 
 class TextIndex:

@@ -20,7 +20,32 @@ struct Texts {
 
     int64_t start(int64_t text) const { return starts[text * start_step]; }
     int64_t end(int64_t text) const { return ends[text * end_step]; }
+
+    Texts part(int64_t begin, int64_t stop) const {
+        return {buffer,   bytes,       starts + begin * start_step, ends + begin * end_step, start_step,
+                end_step, stop - begin};
+    }
 };
+
+// A field's part of a table of samples: its number for the sample of a row is first[row * step].
+template <class Number> struct Field {
+    Number* first;
+    int64_t step;
+
+    Number& operator[](int64_t row) const { return first[row * step]; }
+    Field from(int64_t row) const { return {first ? first + row * step : nullptr, step}; }
+};
+
+constexpr int64_t rows_at_once = 64;
+
+// Calls column_part(column, begin, end) for all columns of some rows, then of the next rows: their text and what is
+// made of it stay in the first-level cache.
+template <class Part> inline void by_rows(int64_t columns, int64_t rows, Part&& column_part) {
+    for (int64_t begin = 0; begin < rows; begin += rows_at_once) {
+        const int64_t end = begin + rows_at_once < rows ? begin + rows_at_once : rows;
+        for (int64_t column = 0; column < columns; ++column) column_part(column, begin, end);
+    }
+}
 
 constexpr uint64_t each_byte(uint64_t byte) { return 0x0101010101010101u * byte; }
 

@@ -3,9 +3,9 @@
 // hash: 64-bit FNV-1a over the bytes (Fowler, Noll, Vo; RFC 9923), h <- (h xor byte) * prime, then the finaliser of
 // MurmurHash3 (Appleby). It is part of a saved model's meaning and must never change.
 //
-// FNV is a chain of products, each of which waits for the one before, so sixteen texts are hashed side by side where
-// AVX-512 multiplies eight 64-bit numbers at once. Lengths differ: the last eight bytes of each text are taken as if
-// all were there, the absent ones as 0, for which a step is h * prime; the inverse of those primes undoes them.
+// FNV is a chain of products, each of which waits for the one before, so thirty-two texts are hashed side by side
+// where AVX-512 multiplies eight 64-bit numbers at once. Lengths differ: the last eight bytes of each text are taken as
+// if all were there, the absent ones as 0, for which a step is h * prime; the inverse of those primes undoes them.
 #pragma once
 #include "fastfm/text/bytes.hpp"
 
@@ -36,7 +36,7 @@ inline uint64_t hash_text(const uint8_t* buffer, int64_t start, int64_t end) {
     return mix(absorb(fnv_offset, buffer, start, end));
 }
 
-constexpr int64_t texts_at_once = 16;
+constexpr int64_t texts_at_once = 32;
 
 #if defined(__x86_64__)
 
@@ -52,9 +52,9 @@ struct Undoing {
 };
 constexpr Undoing undoing;
 
-// Sixteen texts from `first` on -> hashes [16].
-__attribute__((target("avx512f,avx512dq"))) inline void hash_sixteen(const Texts& texts, int64_t first,
-                                                                     uint64_t* hashes) {
+// texts_at_once texts from `first` on -> hashes.
+__attribute__((target("avx512f,avx512dq"))) inline void hash_together(const Texts& texts, int64_t first,
+                                                                      uint64_t* hashes) {
     typedef uint64_t Eight __attribute__((vector_size(64)));
     uint64_t words[texts_at_once], undo[texts_at_once];
     for (int64_t k = 0; k < texts_at_once; ++k) {
@@ -64,16 +64,17 @@ __attribute__((target("avx512f,avx512dq"))) inline void hash_sixteen(const Texts
         words[k] = load_text(texts.buffer, texts.bytes, rest, end - rest);
         undo[k] = undoing.of_length[end - rest];
     }
-    Eight hash[2], word[2], factor[2];
+    constexpr int64_t vectors = texts_at_once / 8;
+    Eight hash[vectors], word[vectors], factor[vectors];
     std::memcpy(hash, hashes, sizeof hash);
     std::memcpy(word, words, sizeof word);
     std::memcpy(factor, undo, sizeof factor);
     for (int byte = 0; byte < 8; ++byte)
-        for (int half = 0; half < 2; ++half) {
-            hash[half] = (hash[half] ^ (word[half] & 255)) * fnv_prime;
-            word[half] >>= 8;
+        for (int64_t k = 0; k < vectors; ++k) {
+            hash[k] = (hash[k] ^ (word[k] & 255)) * fnv_prime;
+            word[k] >>= 8;
         }
-    for (int half = 0; half < 2; ++half) mix_(hash[half] *= factor[half]);
+    for (int64_t k = 0; k < vectors; ++k) mix_(hash[k] *= factor[k]);
     std::memcpy(hashes, hash, sizeof hash);
 }
 
@@ -81,7 +82,7 @@ inline const bool multiplies_eight = __builtin_cpu_supports("avx512f") && __buil
 
 #else
 
-inline void hash_sixteen(const Texts&, int64_t, uint64_t*) {}
+inline void hash_together(const Texts&, int64_t, uint64_t*) {}
 constexpr bool multiplies_eight = false;
 
 #endif
@@ -92,7 +93,7 @@ template <class Use> inline void each_hash(const Texts& texts, Use&& use) {
     int64_t text = 0;
     if (multiplies_eight)
         for (; text + texts_at_once <= texts.count; text += texts_at_once) {
-            hash_sixteen(texts, text, hashes);
+            hash_together(texts, text, hashes);
             for (int64_t k = 0; k < texts_at_once; ++k) use(text + k, hashes[k]);
         }
     for (; text < texts.count; ++text) use(text, hash_text(texts.buffer, texts.start(text), texts.end(text)));
@@ -106,11 +107,11 @@ inline void hash_texts(const Texts& texts, uint64_t* hashes) {
     each_hash(texts, [=](int64_t text, uint64_t hash) { hashes[text] = hash; });
 }
 
-// Texts [n] -> rows [n]: 0 for an empty text, else 1 + its bucket.
-inline void bucket_texts(const Texts& texts, uint64_t buckets, int64_t* rows) {
+// Texts [n] -> ids: base for an empty text, else base + 1 + its bucket.
+template <class Id> inline void bucket_texts(const Texts& texts, uint64_t buckets, int64_t base, Field<Id> ids) {
     each_hash(texts, [=](int64_t text, uint64_t hash) {
         const int64_t some = texts.end(text) > texts.start(text);
-        rows[text] = some * (1 + int64_t(bucket_of(hash, buckets)));
+        ids[text] = Id(base + some * (1 + int64_t(bucket_of(hash, buckets))));
     });
 }
 

@@ -100,14 +100,24 @@ inline int64_t parse_decimals(const Texts texts, double* values, uint8_t* kinds)
     return unsettled;
 }
 
-// (values - mean) / scale, within +-farthest -> narrow [n], ids [n] 0; NaN -> 1, with id `missing`.
-inline void standardize(const double* values, int64_t count, double mean, double scale, double farthest, int64_t* ids,
-                        int64_t missing, float* narrow) {
+// Values [n], NaN where missing -> (value - mean) / scale, within +-farthest: `entries` have 1 where it is missing,
+// with the id base + missing in place of base; `raw` has 0. Outputs without a first number are left out. Which cells
+// are missing follows no pattern, so nothing branches on it.
+template <class Id>
+inline void standardize(const double* values, int64_t count, double mean, double scale, double farthest, int64_t base,
+                        int64_t missing, Field<Id> ids, Field<float> entries, Field<float> raw) {
+    constexpr uint32_t bits_of_one = 0x3F800000;
     for (int64_t row = 0; row < count; ++row) {
         const double value = (values[row] - mean) / scale;
-        const double near = value < -farthest ? -farthest : value > farthest ? farthest : value;
-        ids[row] = value != value ? missing : 0;
-        narrow[row] = value != value ? 1.0f : float(near);
+        const float near = float(value < -farthest ? -farthest : value > farthest ? farthest : value);
+        const uint32_t absent = value != value;
+        uint32_t bits;
+        std::memcpy(&bits, &near, 4);
+        bits &= absent - 1;
+        if (raw.first) std::memcpy(&raw[row], &bits, 4);
+        bits |= bits_of_one & (0 - absent);
+        if (entries.first) std::memcpy(&entries[row], &bits, 4);
+        if (ids.first) ids[row] = Id(base + int64_t(absent) * missing);
     }
 }
 

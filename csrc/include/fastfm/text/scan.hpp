@@ -133,6 +133,24 @@ inline int64_t close_up_quotes(uint8_t* buffer, int64_t end, int64_t& position, 
     return stop;
 }
 
+// Most records: unquoted cells, as many as there should be. Notes them and moves behind the record; false where it is
+// another one, with some of its cells noted and nothing moved but the borders.
+inline bool scan_plain(const uint8_t* buffer, Borders& borders, const Cells& cells, int64_t row, int64_t& position) {
+    int64_t start = position, stop = position;
+    int64_t *starts = cells.starts + row, *ends = cells.ends + row;
+    for (int64_t left = cells.columns; left > 0; --left, starts += cells.stride, ends += cells.stride) {
+        stop = borders.next();
+        const bool last = buffer[stop] == line_feed;
+        if ((last != (left == 1)) | (buffer[start] == quote)) return false;
+        *starts = start;
+        *ends = stop;
+        start = stop + 1;
+    }
+    if (buffer[stop - 1] == carriage_return && starts[-cells.stride] < stop) ends[-cells.stride] = stop - 1;
+    position = start;
+    return true;
+}
+
 // Cells of the records in buffer[:end]; returns the number of rows.
 inline int64_t scan_cells(uint8_t* buffer, int64_t end, uint8_t separator, const Cells& cells, Mistake& mistake) {
     Borders borders(buffer, end, separator);
@@ -144,6 +162,12 @@ inline int64_t scan_cells(uint8_t* buffer, int64_t end, uint8_t separator, const
             ++line;
             continue;
         }
+        if (scan_plain(buffer, borders, cells, row, position)) {
+            ++line;
+            ++row;
+            continue;
+        }
+        borders.seek(position);
         const int64_t first_line = line;
         int64_t column = 0;
         for (bool last = false; !last; ++column) {

@@ -13,7 +13,6 @@ from fastfm_core.data.text.numba_cpu.index import (
     place_keys,
     sketch_hashes,
 )
-from fastfm_core.data.text.numba_cpu.interleave import interleave_ids, interleave_values
 from fastfm_core.data.text.numba_cpu.numbers import parse_decimals, standardize
 from fastfm_core.data.text.numba_cpu.scan import last_of, records_end, scan_bags, scan_cells, scan_entries
 
@@ -25,8 +24,6 @@ __all__ = [
     "distinct_texts",
     "find_texts",
     "hash_texts",
-    "interleave_ids",
-    "interleave_values",
     "last_of",
     "parse_decimals",
     "place_keys",

@@ -45,13 +45,21 @@ def bucket_of(hash_, buckets):
     return ((hash_ >> np.uint64(32)) * np.uint64(buckets)) >> np.uint64(32)
 
 
+def bucket_texts(buffers, starts, ends, buckets, bases, places, ids):
+    """C columns of n texts -> column places[c] of ids [n, F]: bases[c] for an empty text, else that + 1 + its bucket.
+
+    buckets  [C] uint64;  bases, places  [C] int64;  ids  int32 or int64
+    """
+    for column in zip(buffers, starts, ends, buckets, bases, places, strict=True):
+        _bucket_column(*column, ids)
+
+
 @kernel
-def bucket_texts(buffer, starts, ends, buckets, rows):
-    """Texts [n] -> rows [n] int64: 0 for an empty text, else 1 + its bucket."""
+def _bucket_column(buffer, starts, ends, buckets, base, place, ids):
     for text in range(len(starts)):
-        rows[text] = 0
+        ids[text, place] = base
         if ends[text] > starts[text]:
-            rows[text] = 1 + np.int64(bucket_of(hash_text(buffer, starts[text], ends[text]), buckets))
+            ids[text, place] += 1 + np.int64(bucket_of(hash_text(buffer, starts[text], ends[text]), buckets))
 
 
 @kernel

@@ -17,12 +17,16 @@ POWERS_OF_TEN = 10.0 ** np.arange(23)
 MOST_DIGITS = 15
 
 
-@kernel
-def parse_decimals(buffer, starts, ends, values, kinds):
-    """Texts [n] -> values [n] float64, NaN where empty or not settled here; kinds [n] uint8: EMPTY, EASY or HARD.
+def parse_decimals(buffers, starts, ends, values, kinds):
+    """C columns of n texts -> values [C, n] float64, NaN where empty or not settled here; kinds [C, n] uint8.
 
-    Returns how many are not settled, hence HARD.
+    A kind is EMPTY, EASY or HARD. Returns how many are not settled, hence HARD.
     """
+    return sum(map(_parse_column, buffers, starts, ends, values, kinds))
+
+
+@kernel
+def _parse_column(buffer, starts, ends, values, kinds):
     hard = len(starts)
     for text in range(len(starts)):
         position, end = starts[text], ends[text]
@@ -82,10 +86,20 @@ def parse_decimals(buffer, starts, ends, values, kinds):
 
 
 @kernel
-def standardize(values, mean, scale, farthest, ids, missing_id, narrow):
-    """(values - mean) / scale, within +-farthest -> narrow [n] float32, ids [n] 0; NaN -> 1, with id ``missing_id``."""
-    for row in range(len(values)):
-        value = (values[row] - mean) / scale
-        missing = np.isnan(value)
-        ids[row] = missing_id if missing else 0
-        narrow[row] = 1.0 if missing else min(max(value, -farthest), farthest)
+def standardize(values, means, scales, farthest, bases, missing, places, ids, entries, raw_places, raw):
+    """values [C, n], NaN where missing -> (values - means [C]) / scales [C], within +-farthest.
+
+    ids, entries  [n, F], column places[c]: bases[c] and the number, where it is missing bases[c] + missing and 1
+    raw           [n, I], column raw_places[c]: the number, 0 where it is missing;  place -1: left out
+    """
+    for column in range(len(values)):
+        place, raw_place = places[column], raw_places[column]
+        for row in range(values.shape[1]):
+            value = (values[column, row] - means[column]) / scales[column]
+            absent = np.isnan(value)
+            near = min(max(value, -farthest), farthest)
+            if place >= 0:
+                ids[row, place] = bases[column] + (missing if absent else 0)
+                entries[row, place] = 1.0 if absent else near
+            if raw_place >= 0:
+                raw[row, raw_place] = 0.0 if absent else near
