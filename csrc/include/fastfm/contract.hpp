@@ -98,7 +98,7 @@ template <class Float> struct Interaction {
     int64_t deep_stride;
     const Float* numbers;
     int64_t extra; // I
-    bool stream_deep, stream_sums;
+    bool stream_deep = false, stream_sums = false;
 };
 
 // Field vectors e [B, F, D].
