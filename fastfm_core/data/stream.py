@@ -84,7 +84,7 @@ def _in_order(
     try:
         for number, chunk in enumerate(_until_damage(reader.chunks(), damage)):
             waiting.append((chunk.done, pool.submit(run, number, chunk.parse)))
-            if len(waiting) > 2 * workers:  # enough for the workers while this thread writes what is finished
+            if len(waiting) > workers + 2:  # so that no worker waits while this thread writes what is finished
                 yield finished()
         while waiting:
             yield finished()

@@ -191,6 +191,16 @@ def test_wrong_arrays_are_refused_not_converted() -> None:
         native.hash_texts(column.buffer, column.starts.astype(np.int32), column.ends, np.zeros(2, np.uint64))
     with pytest.raises(ValueError, match="too short"):
         native.hash_texts(column.buffer, column.starts, column.ends, np.zeros(1, np.uint64))
+    one, numbers, table = np.zeros(1, np.int64), np.zeros((1, 2)), np.zeros((2, 1), np.float32)
+    for place, rows, wrong in ((1, 2, "outside"), (-2, 2, "outside"), (0, 3, "rows")):
+        ids = np.zeros((rows, 1), np.int32)
+        with pytest.raises(ValueError, match=wrong):
+            native.standardize(
+                numbers, np.zeros(1), np.ones(1), 1e6, one, 1, np.array([place]), ids, table, one - 1, table
+            )
+    with pytest.raises(ValueError, match="length of the result"):
+        texts = [column.buffer], [column.starts], [column.ends]
+        native.bucket_texts(*texts, np.ones(1, np.uint64), one, one, np.zeros((1, 1), np.int32))
     with pytest.raises(ValueError, match="line feed"):
         native.scan_cells(column.buffer, 2, 44, *np.zeros((2, 1, 1), np.int64), marks.no_mistake())
 
