@@ -26,7 +26,8 @@ from fastfm_core.backends import openblas
 _SMALL_PRODUCT = 1 << 22  # multiply-adds below which handing half to another thread costs more than it saves
 _SMALL_NATIVE_PRODUCT = 1 << 20  # the same on the native pool, whose threads meet in less than a microsecond
 _MOST_PIECES = 16
-_MOST_PARTIALS = 8
+_ROWS_A_PIECE = 512  # each piece packs the right matrix anew
+_MOST_PARTIALS = 4
 _SHORTEST_PARTIAL = 128  # terms of a partial sum, so that adding up partial products stays cheap beside them
 
 
@@ -62,16 +63,17 @@ def row_pieces(rows: int, inner: int, columns: int, small: int = _SMALL_PRODUCT)
     """Into how many row blocks a product is cut: a power of two, of at least 96 rows each, by shape alone."""
     if rows < 192 or rows * inner * columns < small:
         return 1
-    return min(max(2, 1 << (rows // 256).bit_length() >> 1), _MOST_PIECES)
+    return min(max(2, 1 << (rows // _ROWS_A_PIECE).bit_length() >> 1), _MOST_PIECES)
 
 
 def native_cut(rows: int, inner: int, columns: int) -> tuple[int, int]:
     """(row blocks, blocks of the summed index): rows where there are enough, else a long sum becomes partial sums.
 
-    The gradient of a small layer's weights, such as [64, 4096] @ [4096, 64], has few rows and a long sum.
+    The gradient of a layer's weights, such as [400, 4096] @ [4096, 400], has few rows and a long sum.
     """
     pieces = row_pieces(rows, inner, columns, _SMALL_NATIVE_PRODUCT)
-    if pieces > 1 or inner < 2 * _SHORTEST_PARTIAL or rows * inner * columns < _SMALL_NATIVE_PRODUCT:
+    enough = pieces > 1 and inner < 4 * rows
+    if enough or inner < 2 * _SHORTEST_PARTIAL or rows * inner * columns < _SMALL_NATIVE_PRODUCT:
         return pieces, 1
     return 1, min(1 << (inner // _SHORTEST_PARTIAL).bit_length() >> 1, _MOST_PARTIALS)
 
