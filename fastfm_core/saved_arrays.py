@@ -1,4 +1,4 @@
-"""The arrays of a safetensors file, each mapped when it is asked for: loading a model takes the memory of one array.
+"""The arrays of a safetensors file, each mapped when it is asked for: loading a model takes little memory beside it.
 
 The file is the length of its header (8 bytes, little-endian), the header and the data. The header is JSON: each name's
 dtype, shape and data_offsets, counted from the data's beginning (https://huggingface.co/docs/safetensors).

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 LINE = 64
+BLOCK = 4 << 20  # bytes
 
 
 def aligned_zeros(shape: Sequence[int], dtype: Any, line: int = 0) -> np.ndarray:
@@ -77,6 +78,20 @@ class Workspace(threading.local):
                 return _aligned(raw, size)
         shelf.append(np.empty(size + LINE, np.uint8))
         return _aligned(shelf[-1], size)
+
+
+def copy_in(array: np.ndarray, saved: Mapping[str, np.ndarray], name: str) -> None:
+    """Copies saved[name] into an array of its shape, a block of rows at a time.
+
+    ``SavedArrays`` maps it anew for each block and gives the pages of the one before back, so that loading a table
+    takes the memory of a block.
+    """
+    if array.nbytes <= BLOCK:
+        array[...] = saved[name]
+        return
+    rows = max(1, BLOCK * len(array) // array.nbytes)
+    for begin in range(0, len(array), rows):
+        array[begin : begin + rows] = saved[name][begin : begin + rows]
 
 
 def _aligned(raw: np.ndarray, size: int) -> np.ndarray:

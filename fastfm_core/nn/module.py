@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.autograd import Tensor
+from fastfm_core.backends.memory import copy_in
 from fastfm_core.errors import InputError
 
 
@@ -70,7 +71,7 @@ class Module:
             if array.shape != state[name].shape:
                 raise InputError(f"the saved {name} has shape {state[name].shape}, this model's {array.shape}")
         for name, array in own.items():
-            array[...] = state[name]
+            copy_in(array, state, name)
         for _, tensor in self.named_tensors():
             tensor.version += 1
 

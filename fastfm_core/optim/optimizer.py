@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastfm_core.autograd import RowGradient, Tensor
-from fastfm_core.backends.memory import aligned_like
+from fastfm_core.backends.memory import aligned_like, copy_in
 from fastfm_core.contract import RowPlan, RowSource, every_row, is_half
 from fastfm_core.errors import InputError
 
@@ -87,7 +87,7 @@ class Optimizer:
                 raise InputError(f"the saved state {name} has shape {saved[name].shape}, this one's {array.shape}")
         for name, array in own.items():
             if name != "steps":
-                array[...] = saved[name]
+                copy_in(array, saved, name)
         self.steps = int(saved["steps"])
 
     def _gradient(self, tensor: Tensor) -> tuple[RowPlan, RowSource]:
