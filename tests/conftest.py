@@ -1,14 +1,21 @@
-"""Fixtures of several folders: backends, the number of threads put back after a test, a folder for encoded tables."""
+"""Fixtures of several folders: backends, the number of threads put back after a test, a folder for encoded tables.
+
+Hypothesis times no example: the first that needs a kernel of Numba's waits until it is compiled.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from fastfm_core import backends, threads
 from fastfm_core.backends import Backend
 from fastfm_core.data import cache
+
+settings.register_profile("untimed", parent=settings(), deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(params=["reference", "numba", "native"])

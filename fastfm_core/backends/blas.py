@@ -69,10 +69,11 @@ def row_pieces(rows: int, inner: int, columns: int, small: int = _SMALL_PRODUCT)
 def native_cut(rows: int, inner: int, columns: int) -> tuple[int, int]:
     """(row blocks, blocks of the summed index): rows where there are enough, else a long sum becomes partial sums.
 
-    The gradient of a layer's weights, such as [400, 4096] @ [4096, 400], has few rows and a long sum.
+    The gradient of a layer's weights, such as [400, 4096] @ [4096, 400], has few rows and a long sum. Products with
+    more rows are cut there however long the sum is, for partial products take memory.
     """
     pieces = row_pieces(rows, inner, columns, _SMALL_NATIVE_PRODUCT)
-    enough = pieces > 1 and inner < 4 * rows
+    enough = pieces > 2 or (pieces == 2 and inner < 4 * rows)
     if enough or inner < 2 * _SHORTEST_PARTIAL or rows * inner * columns < _SMALL_NATIVE_PRODUCT:
         return pieces, 1
     return 1, min(1 << (inner // _SHORTEST_PARTIAL).bit_length() >> 1, _MOST_PARTIALS)

@@ -89,6 +89,7 @@ class Encoder:
         uses = [np.array([part in codec.field.use for codec in self._fields]) for part in EVERYWHERE]
         self.uses = None if all(part.all() for part in uses) else tuple(uses)
         pooled = [field.pooling for field in schema.fields if isinstance(field, MultiHot)]
+        self._ragged = bool(pooled)
         self._pooling: Pooling = "none" if "none" in pooled else "sum"
 
     @property
@@ -122,8 +123,7 @@ class Encoder:
     def transform(self, columns: Table, labels: np.ndarray | None = None, weights: np.ndarray | None = None) -> Encoded:
         """Encodes a table; columns the schema does not name are ignored. Labels and weights [n] become float32."""
         count = table_length({name: column_of(columns, name) for name in self.schema.columns})
-        encode = self._bags if any(isinstance(field, MultiHot) for field in self.schema.fields) else self._rows
-        ids, values, offsets, dense = encode(columns, count)
+        ids, values, offsets, dense = (self._bags if self._ragged else self._rows)(columns, count)
         return Encoded(
             ids,
             self.rows,

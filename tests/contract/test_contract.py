@@ -52,7 +52,7 @@ def scenarios(draw: Any) -> Scenario:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_small_batches_of_any_kind(backend: ModuleType, dtype: Any) -> None:
-    @settings(max_examples=15, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=15, derandomize=True, database=None)
     @given(scenarios())
     def run(scenario: Scenario) -> None:
         for case in sparse_cases(scenario) + row_cases(scenario._replace(lane=True)):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastfm_core import threads
@@ -48,7 +48,6 @@ CUTS = st.lists(st.integers(0, N), max_size=6)
 ROWS = st.sets(st.integers(0, N - 1), min_size=1).map(lambda rows: np.array(sorted(rows)))
 
 
-@settings(deadline=None)
 @given(CUTS, ROWS, st.integers(1, 3), st.sampled_from([1, 10, 1 << 18]))
 def test_fitting_piece_by_piece_equals_fitting_at_once(cuts, train_rows, min_count: int, most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -75,7 +74,6 @@ def test_numbers_of_a_large_table_are_fitted_on_the_sample(monkeypatch) -> None:
     assert price["mean"] == np.mean(known) and price["scale"] == np.std(known)
 
 
-@settings(deadline=None)
 @given(CUTS)
 def test_encoding_piece_by_piece_equals_encoding_at_once(cuts) -> None:
     encoder, labels = Encoder.fit(TABLE, EVERY_SCHEMA), np.arange(N)

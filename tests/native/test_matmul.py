@@ -175,6 +175,7 @@ def test_cuts_follow_the_shape() -> None:
     assert blas.native_cut(429, 4096, 400) == (1, 4)
     assert blas.native_cut(429, 256, 400) == (2, 1)
     assert blas.native_cut(4096, 429, 400) == (8, 1)
+    assert blas.native_cut(4096, 100_000, 400) == (8, 1)
     assert blas.native_cut(100_000, 400, 400) == (16, 1)
 
 

@@ -35,7 +35,7 @@ TEXTS = ["", "a", "\0", "\0\0", "é中", "12345678", "123456789", "x" * 15, "x" 
 texts = st.lists(st.one_of(st.sampled_from(TEXTS), st.text(max_size=20)), max_size=70)
 
 
-compiling = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+compiling = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def both(function: str, make: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
