@@ -7,7 +7,8 @@ both backends on the same arguments and bounds the error against the reference i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,8 @@ from fastfm_core.backends.memory import aligned_zeros
 from fastfm_core.contract import POOLINGS, DropoutKey, Entries, RowSource
 from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, click_log
 
-HIDDEN, BATCHES = 400, 12
-STREAMS = {"fields": "fields", "hidden": "hidden", "samples": "labels"}
+HIDDEN, BATCHES, MISSED, NEGATIVES = 400, 12, 20, 4
+STREAMS = {"fields": "fields", "hidden": "hidden", "samples": "labels", "groups": "groups"}
 
 
 class Tables:
@@ -57,18 +58,24 @@ class Inputs:
         self.hidden_grad = draw.standard_normal((BATCH, HIDDEN), dtype=np.float32)
         self.square = draw.standard_normal((HIDDEN, HIDDEN), dtype=np.float32)
         self.vector = draw.standard_normal(HIDDEN, dtype=np.float32)
+        self.groups = draw.standard_normal((BATCH, 1 + NEGATIVES), dtype=np.float32)
         self.copies = {name: np.empty_like(getattr(self, array)) for name, array in STREAMS.items()}
         self._make_gradient(draw)
 
     def ceiling(self, name: str) -> None:
         """Runs the least work of a kernel on this batch: gather or bags, the looked-up rows read once (see
-        ceilings.py); fields [B, F*D], hidden [B, H] or samples [B] copied; gemm [B, H] @ [H, H] by NumPy."""
+        ceilings.py); fields [B, F*D], hidden [B, H] or samples [B] and groups
+        [B, 1 + K] copied; gemm [B, H] @ [H, H] by NumPy."""
         if name in ("gather", "bags"):
             ceilings.gather(self.table, self.ids if name == "gather" else self.loose.ids)
         elif name == "gemm":
             np.matmul(self.hidden, self.square, out=self.scratch)
         else:
             ceilings.stream(getattr(self, STREAMS[name]), self.copies[name])
+
+    def drawn(self, count: int, width: int) -> np.ndarray:
+        """[B, count, width] numbers, those of the fields."""
+        return np.resize(self.fields, (BATCH, count, width))
 
     def _make_bags(self, draw: np.random.Generator) -> None:
         lengths = draw.integers(0, 7, BATCH * FIELDS)
@@ -114,9 +121,47 @@ def case(
     return KernelCase(f"{kernel}-{variant}" if variant else kernel, kernel, ceiling, arguments, keywords)
 
 
+def pair_cases() -> Iterator[KernelCase]:
+    """Pairs of the 26 fields: all 325; 5 user fields x 21 item fields, 105; a ring of 26, whose element-wise products
+    are as large as the fields; a single one. What is not listed costs nothing, so the time follows their number."""
+    every = np.array(list(combinations(range(FIELDS), 2)), np.int32)
+    chosen = {
+        "all": every,
+        "user_item": every[(every[:, 0] < 5) & (every[:, 1] >= 5)],
+        "ring": np.array([(f, (f + 1) % FIELDS) for f in range(FIELDS)], np.int32),
+        "single": every[:1],
+    }
+    for name, pairs in chosen.items():
+        yield case("pair_interaction", "fields", lambda x, p=pairs: (x.fields, p, None), name)
+        yield case("pair_interaction_backward", "fields", lambda x, p=pairs: (x.pair_grad, x.fields, p, None), name)
+    weights = np.random.default_rng(5).standard_normal(len(every), dtype=np.float32)
+    yield case("pair_interaction", "fields", lambda x: (x.fields, every, weights), "fwfm")
+    yield case("pair_interaction_backward", "fields", lambda x: (x.pair_grad, x.fields, every, weights), "fwfm")
+    for product, pairs in (("inner", every), ("elementwise", chosen["ring"]), ("outer", every[:2])):
+        width = {"inner": 1, "elementwise": DIM, "outer": DIM**2}[product]
+        yield case("pair_products", "fields", lambda x, p=pairs, name=product: (x.fields, p, name), product)
+        yield case(
+            "pair_products_backward",
+            "fields",
+            lambda x, p=pairs, w=width, name=product: (x.drawn(len(p), w), x.fields, p, name),
+            product,
+        )
+
+
 def pooled(pooling: str) -> KernelCase:
     """embedding_bag with that pooling."""
     return case("embedding_bag", "bags", lambda x: (x.table, x.bags[pooling]), pooling)
+
+
+def catch_up(rule: str, arrays: Callable[[Inputs], tuple[Any, ...]]) -> KernelCase:
+    """The batch's rows catch up with 0 to MISSED steps, evenly drawn."""
+
+    def arguments(x: Inputs) -> tuple[Any, ...]:
+        last = np.random.default_rng(5).integers(0, MISSED + 1, ROWS).astype(np.int32)
+        return *arrays(x), last, x.plan.rows
+
+    steps = {"step": MISSED, "rates": np.full(MISSED, 1e-3), "l2": 1e-5}
+    return case(f"catch_up_rows_{rule}_", "gather", arguments, **steps)
 
 
 KEY = DropoutKey(seed=1, step=2, layer=3)
@@ -134,6 +179,7 @@ CASES = (
     case("fm_interaction_backward", "fields", lambda x: (x.pair_grad, x.fields)),
     case("bi_interaction", "fields", lambda x: (x.fields,)),
     case("bi_interaction_backward", "fields", lambda x: (x.source.sums, x.fields)),
+    *pair_cases(),
     case("plan_rows", "gather", lambda x: (x.ids, ROWS)),
     case("merge_plans", "gather", lambda x: ([x.plan, x.other_plan],)),
     case("materialize_rows", "gather", lambda x: (x.table, x.plan, x.source)),
@@ -142,6 +188,14 @@ CASES = (
     case("update_rows_adagrad_", "gather", lambda x: (x.table, x.state, x.plan, x.source), lr=0.05),
     case("update_rows_rowwise_adagrad_", "gather", lambda x: (x.table, x.row_state, x.plan, x.source), lr=0.05),
     case("update_rows_adam_", "gather", lambda x: (x.table, x.moment, x.state, x.plan, x.source), step=3, lr=1e-3),
+    case("update_rows_adamw_", "gather", lambda x: (x.table, x.moment, x.state, x.plan, x.source), step=3, lr=1e-3),
+    case("update_rows_ftrl_", "gather", lambda x: (x.table, x.moment, x.state, x.plan, x.source), lr=0.05),
+    catch_up("sgd", lambda x: (x.table,)),
+    catch_up("adagrad", lambda x: (x.table, x.state)),
+    catch_up("rowwise_adagrad", lambda x: (x.table, x.row_state)),
+    catch_up("adam", lambda x: (x.table, x.moment, x.state)),
+    catch_up("adamw", lambda x: (x.table, x.moment, x.state)),
+    catch_up("ftrl", lambda x: (x.table, x.moment, x.state)),
     case("matmul", "gemm", lambda x: (x.hidden, x.square)),
     case("bias_relu_dropout_", "hidden", lambda x: (x.scratch, x.vector, 0.0, None), "relu"),
     case("bias_relu_dropout_", "hidden", lambda x: (x.scratch, x.vector, 0.2, KEY), "dropout"),
@@ -155,6 +209,8 @@ CASES = (
     ),
     case("bce_with_logits", "samples", lambda x: (x.pair_grad, x.labels, None)),
     case("mean_squared_error", "samples", lambda x: (x.pair_grad, x.labels, None)),
+    case("softmax_cross_entropy", "groups", lambda x: (x.groups, None)),
+    case("bpr", "groups", lambda x: (x.groups, x.labels)),
 )
 
 

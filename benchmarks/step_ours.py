@@ -71,9 +71,9 @@ class BothOptimizers:
         for part in self.parts:
             part.zero_grad()
 
-    def step(self, grad_scale: float = 1.0) -> None:
+    def step(self, grad_scale: float = 1.0, l2_scale: float = 1.0) -> None:
         for part in self.parts:
-            part.step(grad_scale)
+            part.step(grad_scale, l2_scale)
 
 
 class OurStep:

@@ -24,22 +24,54 @@ _NAMES = {
     "Function": "autograd", "RowGradient": "autograd", "Tensor": "autograd",
     "gradcheck": "autograd", "no_grad": "autograd",
     "Schema": "data", "Categorical": "data", "Numeric": "data", "MultiHot": "data",
-    "DeepFMClassifier": "estimators", "DeepFMRegressor": "estimators", "FMClassifier": "estimators",
-    "FMRegressor": "estimators", "LRClassifier": "estimators",
+    "Cross": "data", "History": "data",
     "get_num_threads": "threads", "set_num_threads": "threads",
+}  # fmt: skip
+_NAMES |= {
+    f"{model}{task}": "estimators"
+    for task in ("Classifier", "Regressor")
+    for model in (
+        "LR", "MF", "FM", "FwFM", "NFM", "EmbeddingMLP", "WideDeep", "GMF", "NCFMLP", "NeuMF", "TwoTower", "DeepFM",
+        "DeepFMv1", "DeepFMv2", "Fusion",
+    )
 }  # fmt: skip
 
 if TYPE_CHECKING:
     from fastfm_core import autograd, backends, contract, data, kernels, models, nn, ops, optim, random, threads
     from fastfm_core.autograd import Function, RowGradient, Tensor, gradcheck, no_grad
     from fastfm_core.contract import Batch, Entries, RowPlan, RowSource
-    from fastfm_core.data import Categorical, MultiHot, Numeric, Schema
+    from fastfm_core.data import Categorical, Cross, History, MultiHot, Numeric, Schema
     from fastfm_core.estimators import (  # noqa: F401  (not in __all__: a star import would need scikit-learn)
         DeepFMClassifier,
         DeepFMRegressor,
+        DeepFMv1Classifier,
+        DeepFMv1Regressor,
+        DeepFMv2Classifier,
+        DeepFMv2Regressor,
+        EmbeddingMLPClassifier,
+        EmbeddingMLPRegressor,
         FMClassifier,
         FMRegressor,
+        FusionClassifier,
+        FusionRegressor,
+        FwFMClassifier,
+        FwFMRegressor,
+        GMFClassifier,
+        GMFRegressor,
         LRClassifier,
+        LRRegressor,
+        MFClassifier,
+        MFRegressor,
+        NCFMLPClassifier,
+        NCFMLPRegressor,
+        NeuMFClassifier,
+        NeuMFRegressor,
+        NFMClassifier,
+        NFMRegressor,
+        TwoTowerClassifier,
+        TwoTowerRegressor,
+        WideDeepClassifier,
+        WideDeepRegressor,
     )
     from fastfm_core.threads import get_num_threads, set_num_threads
 
@@ -57,7 +89,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Batch", "Categorical", "Entries", "Function", "MultiHot", "Numeric", "RowGradient", "RowPlan", "RowSource",
-    "Schema", "Tensor", "autograd", "backends", "contract", "data", "get_num_threads", "gradcheck", "kernels", "models",
-    "nn", "no_grad", "ops", "optim", "random", "set_num_threads", "threads",
+    "Batch", "Categorical", "Cross", "Entries", "Function", "History", "MultiHot", "Numeric", "RowGradient",
+    "RowPlan", "RowSource", "Schema", "Tensor", "autograd", "backends", "contract", "data", "get_num_threads",
+    "gradcheck", "kernels", "models", "nn", "no_grad", "ops", "optim", "random", "set_num_threads", "threads",
 ]  # fmt: skip

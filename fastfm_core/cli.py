@@ -1,4 +1,4 @@
-"""The command line: ``fastfm-core train | evaluate | predict | info``.
+"""The command line: ``fastfm-core train | evaluate | predict | inspect | info``.
 
 Results go to stdout, everything else to stderr. Exit status 0; 2 with one line for a mistake in data or arguments;
 1 with a traceback for a mistake of this program; 130 after Ctrl-C, 143 after SIGTERM, when a training first leaves a
@@ -105,6 +105,7 @@ def build_parser(train_defaults: Mapping[str, Any] = MappingProxyType({})) -> ar
     train.set_defaults(**train_defaults)
     evaluate = commands.add_parser("evaluate", help="score a trained model on a table with labels")
     _add_model_and_data(evaluate)
+    _add_group(evaluate)
     _add_metrics_json(evaluate)
     predict = commands.add_parser("predict", help="write a trained model's predictions for a table")
     _add_model_and_data(predict)
@@ -112,6 +113,9 @@ def build_parser(train_defaults: Mapping[str, Any] = MappingProxyType({})) -> ar
     predict.add_argument("--out", metavar="FILE", help="file to write (default: stdout)")
     predict.add_argument(
         "--format", choices=("csv", "parquet", "kaggle"), help="default: by the suffix of --out, or csv"
+    )
+    _add_inspect(
+        commands.add_parser("inspect", help="rank columns and pairs by what they contribute to a trained model")
     )
     commands.add_parser("info", help="version, backends, threads, libraries and folders")
     return parser
@@ -127,12 +131,19 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--categorical", metavar="COLS", help="comma-separated columns; * is all others")
     parser.add_argument("--numeric", metavar="COLS", help="columns that hold numbers")
     parser.add_argument("--multihot", metavar="COLS", help="columns with several values a cell, e.g. 'genres:|'")
+    parser.add_argument("--cross", metavar="A*B", help="products of columns, hashed: 'age*gender,user*genre:1000000'")
+    parser.add_argument("--user", metavar="COLS", help="columns of the user, first the one that identifies it")
+    parser.add_argument("--item", metavar="COLS", help="columns of the item, first the one that identifies it")
     parser.add_argument("--drop", metavar="COLS", help="columns to leave out")
     parser.add_argument("--id", metavar="COL", help="column that names a row: left out, and copied beside predictions")
     parser.add_argument("--weight", metavar="COL", help="column of sample weights: left out of the features")
     _add_join(parser)
     parser.add_argument(
         "--split", metavar="HOW", type=_split, help="random, time:COL, group:COL or order (default: random)"
+    )
+    _add_group(parser)
+    parser.add_argument(
+        "--sample-negatives", metavar="K", type=int, help="K items that the user has not met, for each positive row"
     )
     parser.add_argument("--config", metavar="FILE", help="TOML file with columns, settings and options")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a hyper-parameter; repeatable")
@@ -159,10 +170,27 @@ def _split(text: str) -> str:
     raise argparse.ArgumentTypeError(f"{text} is none of random, time:COL, group:COL, order")
 
 
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    _add_model_and_data(parser)
+    parser.add_argument("--top", metavar="N", type=_count, default=20, help="columns and pairs to show (default: 20)")
+    parser.add_argument("--rows", metavar="N", type=_count, default=20_000, help="rows to read (default: 20000)")
+    parser.add_argument("--json", metavar="FILE", help="write all columns and pairs here, too")
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text} is no whole number of at least 1")
+
+
 def _add_model_and_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="folder of a trained model")
     parser.add_argument("data", metavar="DATA", help=FILES)
     _add_join(parser)
+
+
+def _add_group(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--group", metavar="COL", help="rank rows within its values: gauc, hr@10, ndcg@10")
 
 
 def _add_metrics_json(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
-from fastfm_core import backends, checkpoint, models, optim, prepare, report, run_options, threads, trained
+from fastfm_core import backends, checkpoint, inspection, models, optim, prepare, report, run_options, threads, trained
 from fastfm_core import train as training
-from fastfm_core.config import TrainConfig, parse_settings
+from fastfm_core.config import GROUP_LOSSES, TrainConfig, parse_settings
 from fastfm_core.config_file import read_config
 from fastfm_core.data import Batches
+from fastfm_core.data.negatives import NegativeBatches, item_fields, with_negatives
 from fastfm_core.errors import InputError
 from fastfm_core.files import require_place, write_json
 from fastfm_core.info import installation
@@ -42,8 +43,9 @@ def train(options: Namespace) -> None:
     _say_notes(prepared, config, watch.seconds["encode"])
     with _run(options, prepared) as run:
         model, optimizer = _start_model(options, source, prepared, config, backend, base)
+        batches = _batches(options, source, prepared.parts["train"], model)
         with watch.measure("train"):
-            result = _fit(model, optimizer, prepared.parts, run, watch)
+            result = _fit(model, optimizer, batches, prepared.parts["valid"], run, watch)
         scores = {name: _score(model, part) for name, part in prepared.parts.items()}
         metrics = report.train_metrics(model, backend, watch, result, scores)
         model.save(run.folder, metrics, optimizer.state_dict())
@@ -60,7 +62,7 @@ def evaluate(options: Namespace) -> None:
     watch = Stopwatch(backend)
     model = _with_join(trained.load(options.folder, backend), options)
     with watch.measure("evaluate"):
-        score = evaluate_file(model, options.data, PassProgress)
+        score = evaluate_file(model, options.data, PassProgress, options.group)
     print(report.score_line(Path(options.data).name, score), flush=True)
     _write_metrics(options, report.evaluate_metrics(model, backend, watch, score))
 
@@ -71,6 +73,19 @@ def predict(options: Namespace) -> None:
         require_place(options.out)
     model = _with_join(trained.load(options.folder), options)
     predict_file(model, options.data, out=options.out, form=options.format, id=options.id, passes=PassProgress)
+
+
+def inspect(options: Namespace) -> None:
+    """Ranks columns and pairs of columns by what they contribute to a trained model's outputs on a table."""
+    if options.json:
+        require_place(options.json)
+    model = _with_join(trained.load(options.folder), options)
+    found = inspection.inspect_file(model, options.data, rows=options.rows, passes=PassProgress)
+    output = "prediction" if model.task == "regression" else "logit"
+    say(f"first {found.rows:,} rows of {Path(options.data).name}; effect: mean change of the {output}, column permuted")
+    print("\n".join(inspection.to_lines(model, found, options.top)), flush=True)
+    if options.json:
+        write_json(options.json, inspection.to_json(model, found))
 
 
 def info(options: Namespace) -> None:
@@ -86,7 +101,8 @@ def _check_train(options: Namespace) -> tuple[TrainConfig, Any, TrainedModel | N
     """
     settings = [*read_config(options.config).settings, *options.set]
     config = parse_settings(settings)
-    config.require_task(options.task)
+    run_options.require_sides(options)
+    config.require_task(options.task, grouped=options.group is not None, negatives=options.sample_negatives or 0)
     if options.model not in models.MODELS:
         raise InputError(f"--model {options.model}: choose one of {', '.join(models.MODELS)}")
     _check_metrics_place(options)
@@ -110,6 +126,7 @@ def _source(options: Namespace) -> Source:
     for name in ("data", "valid", "test"):
         given[name] = given[name] and os.path.abspath(given[name])
     declared = read_config(options.config).fields
+    given["sampled"] = options.sample_negatives is not None
     return Source(**{**given, "join": [run_options.parse_join(text) for text in options.join], "declared": declared})
 
 
@@ -169,33 +186,42 @@ def _start_model(
         model = base.grown(prepared.encoder, config, options.seed)
         return model, base.grown_optimizer(model, checkpoint.load_optimizer(options.warm_start))
     model = trained.create(
-        options.model, prepared.encoder, config, backend, labels=prepared.parts["train"].labels,
+        options.model, prepared.encoder, config, backend,
+        labels=with_negatives(prepared.parts["train"].labels, options.sample_negatives or 0),
         label=prepared.label, task=options.task, id=options.id, seed=options.seed, columns=prepared.columns,
         join=list(source.join),
     )  # fmt: skip
     return model, model.optimizer()
 
 
-def _fit(
-    model: TrainedModel, optimizer: optim.Optimizer, parts: dict[str, prepare.Part], run: Run, watch: Stopwatch
-) -> training.Training:
-    config, part = model.config, parts["train"]
+def _batches(options: Namespace, source: Source, part: prepare.Part, model: TrainedModel) -> Batches:
+    """The training rows in batches, with the negatives that are sampled for them."""
+    config = model.config
     assert config.batch_size is not None
-    drop = model.encoder.drop_to_unknown
-    batches = Batches(
-        part.encoded, part.rows, config.batch_size, model.seed, drop_to_unknown=drop,
-        plan=model.model.backend.plan_rows,
+    shared: dict[str, Any] = {"drop_to_unknown": model.encoder.drop_to_unknown, "plan": model.model.backend.plan_rows}
+    if options.sample_negatives is None:
+        return Batches(part.encoded, part.rows, config.batch_size, model.seed, **shared)
+    return NegativeBatches(
+        part.encoded, part.rows, config.batch_size, model.seed, users=part.codes["user"], items=part.codes["item"],
+        negatives=options.sample_negatives, of_item=item_fields(model.encoder, source.item_columns),
+        grouped=config.loss_of(model.task) in GROUP_LOSSES, **shared,
     )  # fmt: skip
+
+
+def _fit(
+    model: TrainedModel, optimizer: optim.Optimizer, batches: Batches, valid: prepare.Part, run: Run, watch: Stopwatch
+) -> training.Training:
     if run.position is not None:
         say(f"resumed in epoch {run.position['epoch']}, after {run.position['batch']} of {len(batches)} batches")
-    with closing(EpochProgress(len(part.rows), watch.compile_line)) as progress, Interrupts() as interrupts:
+    with closing(EpochProgress(batches.samples, watch.compile_line)) as progress, Interrupts() as interrupts:
         return training.fit(
-            model.model, optimizer, batches, parts["valid"].in_order(), config, task=model.task, run=run,
-            progress=progress, clock=watch.clock, interrupted=lambda: interrupts.number,
+            model.model, optimizer, batches, valid.in_order(), model.config, task=model.task, run=run,
+            valid_groups=valid.codes.get("group"), negatives=batches.negatives, progress=progress,
+            clock=watch.clock, interrupted=lambda: interrupts.number,
         )  # fmt: skip
 
 
 def _score(model: TrainedModel, part: prepare.Part) -> dict[str, Any]:
     """A part's metrics, the share of unknown ids included."""
-    measured = training.evaluate(model.model, part.in_order(), model.task)
+    measured = training.evaluate(model.model, part.in_order(), model.task, part.codes.get("group"))
     return {**measured, "unseen_id_share": part.unseen_id_share}

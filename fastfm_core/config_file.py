@@ -4,7 +4,7 @@
     drop = "row,comment"
 
     [columns.userId]
-    type = "categorical"                 # categorical, numeric, multihot or cross, with their arguments
+    type = "categorical"                 # or numeric, multihot, cross, history, with their arguments
     min_count = 5
 
     [columns.tags]
@@ -35,10 +35,10 @@ from fastfm_core.data.labels import Task
 from fastfm_core.data.schema import Field, field_from_dict
 from fastfm_core.errors import InputError
 
-NUMBERS = {"seed", "threads"}
+NUMBERS = {"seed", "threads", "sample_negatives"}
 OPTIONS = NUMBERS | {
-    "valid", "test", "label", "task", "model", "categorical", "numeric", "multihot", "drop", "id", "weight", "split",
-    "backend", "out",
+    "valid", "test", "label", "task", "model", "categorical", "numeric", "multihot", "cross", "user", "item", "drop",
+    "id", "weight", "split", "group", "backend", "out",
 }  # fmt: skip
 
 

@@ -1,14 +1,15 @@
 """The kernel contract: what every backend offers, the one authority on signatures, shapes, dtypes and formulas.
 
 Letters: B samples, F fields, D dims, V table rows, N entries (ids), M = B*F slots, U distinct rows, H features,
-I raw numbers.
+I raw numbers, C logits of a group.
 
 An *entry* i is one id with a value x_i. A *slot* s is one field of one sample, s = b*F + f; it pools its entries with
 coefficients c_i into e_s. Single-id input has one entry per slot.
 
-Strides: tables, optimizer states and ``slot_grad`` may have any outer strides (the inner one is one element),
-``linear`` and row-wise states any stride, matrix operands may be transposed; so a first-order weight kept as one more
-float of the row is simply ``table[:, D]``. All other arrays are C-contiguous. Nothing is copied to make it so.
+Strides: tables, optimizer states and ``slot_grad`` may have any outer strides (the inner one is one element), the
+samples of ``vectors`` may lie any stride of 0 or more apart, ``linear`` and row-wise states any stride, matrix operands
+may be transposed; so a first-order weight kept as one more float of the row is simply ``table[:, D]``. All other arrays
+are C-contiguous. Nothing is copied to make it so.
 
 Formulas: Rendle, "Factorization Machines", ICDM 2010 (the sum-square identity is his Lemma 3.1);
 Guo et al., "DeepFM", IJCAI 2017; He & Chua, "Neural Factorization Machines", SIGIR 2017 (bi-interaction).
@@ -33,6 +34,8 @@ import numpy as np
 
 Array = np.ndarray
 Pooling = Literal["sum", "mean", "sqrtn", "max", "none"]
+Product = Literal["inner", "elementwise", "outer"]
+PRODUCTS: tuple[Product, ...] = ("inner", "elementwise", "outer")
 POOLINGS: tuple[Pooling, ...] = ("sum", "mean", "sqrtn", "max", "none")
 
 
@@ -222,6 +225,27 @@ class Kernels(Protocol):
         """grad [B, D] -> de_f = grad_b * (S_b - e_f), [B, F, D]."""
         ...
 
+    def pair_interaction(self, vectors: Array, pairs: Array, weights: Array | None) -> Array:
+        """e [B, F, D], pairs [P, 2] int32 of two different fields (f, g), weights r [P] or None for ones
+        -> sum over p of r_p <e_f, e_g>, [B]. A pair that is not listed costs nothing. FwFM: Pan et al., WWW 2018."""
+        ...
+
+    def pair_interaction_backward(
+        self, grad: Array, vectors: Array, pairs: Array, weights: Array | None
+    ) -> tuple[Array, Array | None]:
+        """grad [B] -> (de [B, F, D], dr [P] or None): de_f = grad_b * sum over the pairs of f of r_p e_g,
+        dr_p = sum_b grad_b <e_f, e_g>."""
+        ...
+
+    def pair_products(self, vectors: Array, pairs: Array, product: Product) -> Array:
+        """e [B, F, D], pairs [P, 2] -> each pair's product, [B, P, W]. inner: W = 1, <e_f, e_g>; elementwise: W = D,
+        e_f * e_g; outer: W = D^2, e_f[i] e_g[j] at i*D + j. Qu et al., ICDM 2016; He & Chua, SIGIR 2017."""
+        ...
+
+    def pair_products_backward(self, grad: Array, vectors: Array, pairs: Array, product: Product) -> Array:
+        """grad [B, P, W] -> de [B, F, D]."""
+        ...
+
     # ---- rows: dedup, lazy gradients, in-place updates ------------------------------------------------------------
 
     def plan_rows(self, ids: Array, table_rows: int) -> RowPlan:
@@ -267,7 +291,83 @@ class Kernels(Protocol):
     ) -> None:  # fmt: skip
         """moments [V, D], step counted from 1: m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
         w -= lr / (1 - b1^step) * m / (sqrt(v) / sqrt(1 - b2^step) + eps). Kingma & Ba, ICLR 2015.
-        Rows outside the plan keep weights and moments: the lazy variant, unless the plan names every row."""
+        Rows outside the plan keep weights and moments: the lazy variant, unless the plan names every row, or
+        ``catch_up_rows_adam_`` brings rows to the present before they are read."""
+        ...
+
+    def update_rows_adamw_(
+        self, table: Array, moment1: Array, moment2: Array, plan: RowPlan, source: RowSource,
+        *, step: int, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+        weight_decay: float = 0.01, l2: float = 0.0, grad_scale: float = 1.0,
+    ) -> None:  # fmt: skip
+        """As Adam, with the weights decayed beside the gradient: w is (1 - lr weight_decay) w before Adam's step is
+        taken from it. Loshchilov & Hutter, ICLR 2019 (weight_decay is multiplied with lr, their schedule eta is 1)."""
+        ...
+
+    def update_rows_ftrl_(
+        self, table: Array, dual: Array, accumulator: Array, plan: RowPlan, source: RowSource,
+        *, lr: float, beta: float = 1.0, l1: float = 0.0, ridge: float = 0.0, l2: float = 0.0, grad_scale: float = 1.0,
+    ) -> None:  # fmt: skip
+        """FTRL-Proximal, dual (z) and accumulator (n) [V, D]: n += g^2;  r = (beta + sqrt(n)) / lr;
+        z = u + g - r w, where u is -sign(w) l1 - ridge w where w is not 0, else z;
+        w = -(z - sign(z) l1) / (r + ridge) where |z| > l1, else exactly 0.
+        McMahan et al., KDD 2013, with alpha = lr, lambda_1 = l1, lambda_2 = ridge: u is their z plus the r of the step
+        before times w, which holds for any start of w and any schedule of lr. Without l2 a gradient of 0 moves no
+        weight. ``l2`` is a term of the loss as for all rules; ridge is the paper's, once and not at every step."""
+        ...
+
+    # ---- rows: steps that they have missed ------------------------------------------------------------------------
+
+    # catch_up_rows_* bring rows to the present in place: each replays the rule, in its own arithmetic and step by step,
+    # with a data gradient of 0, g = l2 * w, for the steps last[row] + 1 .. step. In two parts it makes the same bits.
+    #
+    # last   [V] int32, the step up to which each row is current; becomes ``step`` on the rows
+    # rows   [U] int32 or int64, ascending and distinct; None: every row
+    # rates  [K] float64, the learning rates of steps step - K + 1 .. step; no row has missed more than K
+    #
+    # Table, states and the rules' constants are those of update_rows_*.
+
+    def catch_up_rows_sgd_(
+        self, table: Array, last: Array, rows: Array | None, *, step: int, rates: Array, l2: float = 0.0
+    ) -> None:
+        """w -= lr l2 w for each missed step."""
+        ...
+
+    def catch_up_rows_adagrad_(
+        self, table: Array, accumulator: Array, last: Array, rows: Array | None,
+        *, step: int, rates: Array, eps: float = 1e-10, l2: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Adagrad's steps with g = l2 w."""
+        ...
+
+    def catch_up_rows_rowwise_adagrad_(
+        self, table: Array, accumulator: Array, last: Array, rows: Array | None,
+        *, step: int, rates: Array, eps: float = 1e-10, l2: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Row-wise Adagrad's steps with g = l2 w; accumulator [V]."""
+        ...
+
+    def catch_up_rows_adam_(
+        self, table: Array, moment1: Array, moment2: Array, last: Array, rows: Array | None,
+        *, step: int, rates: Array, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, l2: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Adam's steps with g = l2 w: moments decay and still move the weights. Numbers too small to be normal may be
+        taken as 0."""
+        ...
+
+    def catch_up_rows_adamw_(
+        self, table: Array, moment1: Array, moment2: Array, last: Array, rows: Array | None,
+        *, step: int, rates: Array, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+        weight_decay: float = 0.01, l2: float = 0.0,
+    ) -> None:  # fmt: skip
+        """AdamW's steps with g = l2 w."""
+        ...
+
+    def catch_up_rows_ftrl_(
+        self, table: Array, dual: Array, accumulator: Array, last: Array, rows: Array | None,
+        *, step: int, rates: Array, beta: float = 1.0, l1: float = 0.0, ridge: float = 0.0, l2: float = 0.0,
+    ) -> None:  # fmt: skip
+        """FTRL's steps with g = l2 w."""
         ...
 
     # ---- dense helpers ----------------------------------------------------------------------------------------------
@@ -312,6 +412,17 @@ class Kernels(Protocol):
 
     def mean_squared_error(self, predictions: Array, labels: Array, weights: Array | None) -> tuple[float, Array]:
         """Mean of weight * (p - y)^2 over the sum of weights, and its gradient by p, [B]."""
+        ...
+
+    def softmax_cross_entropy(self, logits: Array, weights: Array | None) -> tuple[float, Array]:
+        """logits [B, C], C >= 1, of groups whose first column is the positive and whose others are negatives, weights
+        [B] -> mean of weight * (log sum_c exp(z_c) - z_0) over the sum of weights, and its gradient by z, [B, C]:
+        weight (softmax(z)_c - [c = 0]) / mass. Sampled softmax without correction: Covington et al., RecSys 2016."""
+        ...
+
+    def bpr(self, logits: Array, weights: Array | None) -> tuple[float, Array]:
+        """The same shapes -> mean of weight * mean over c > 0 of softplus(z_c - z_0), and its gradient, [B, C]; 0 where
+        there is no negative. Bayesian personalized ranking without its regularization: Rendle et al., UAI 2009."""
         ...
 
 

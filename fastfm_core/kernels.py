@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from fastfm_core import backends
-from fastfm_core.contract import KERNELS, POOLINGS, Entries, Kernels, RowPlan, RowSource, is_half
+from fastfm_core.contract import KERNELS, POOLINGS, PRODUCTS, Entries, Kernels, RowPlan, RowSource, is_half
 from fastfm_core.errors import InputError
 
 # Shapes by the contract's letters; equal letters of one call must be equal numbers. "*" is any shape. Every kernel has
 # its line; entries, a plan and a source are checked wherever they are given. With a source's first_grad, tables, states
 # and winners have E = D + 1 columns.
+_MISSED = {"last": "V", "rows": "U", "rates": "K"}
 _SHAPES: dict[str, dict[str, str]] = {
     "embedding_gather": {"table": "VD", "ids": "*"},
     "embedding_bag": {"table": "VD"},
@@ -37,6 +38,10 @@ _SHAPES: dict[str, dict[str, str]] = {
     "fm_interaction_backward": {"grad": "B", "fields": "BFD"},
     "bi_interaction": {"fields": "BFD"},
     "bi_interaction_backward": {"grad": "BD", "fields": "BFD"},
+    "pair_interaction": {"vectors": "BFD", "pairs": "P2", "weights": "P"},
+    "pair_interaction_backward": {"grad": "B", "vectors": "BFD", "pairs": "P2", "weights": "P"},
+    "pair_products": {"vectors": "BFD", "pairs": "P2"},
+    "pair_products_backward": {"grad": "BPW", "vectors": "BFD", "pairs": "P2"},
     "plan_rows": {"ids": "N"},
     "merge_plans": {},
     "materialize_rows": {"table": "VD"},
@@ -45,6 +50,14 @@ _SHAPES: dict[str, dict[str, str]] = {
     "update_rows_adagrad_": {"table": "VD", "accumulator": "VD"},
     "update_rows_rowwise_adagrad_": {"table": "VD", "accumulator": "V"},
     "update_rows_adam_": {"table": "VD", "moment1": "VD", "moment2": "VD"},
+    "update_rows_adamw_": {"table": "VD", "moment1": "VD", "moment2": "VD"},
+    "update_rows_ftrl_": {"table": "VD", "dual": "VD", "accumulator": "VD"},
+    "catch_up_rows_sgd_": {"table": "VD", **_MISSED},
+    "catch_up_rows_adagrad_": {"table": "VD", "accumulator": "VD", **_MISSED},
+    "catch_up_rows_rowwise_adagrad_": {"table": "VD", "accumulator": "V", **_MISSED},
+    "catch_up_rows_adam_": {"table": "VD", "moment1": "VD", "moment2": "VD", **_MISSED},
+    "catch_up_rows_adamw_": {"table": "VD", "moment1": "VD", "moment2": "VD", **_MISSED},
+    "catch_up_rows_ftrl_": {"table": "VD", "dual": "VD", "accumulator": "VD", **_MISSED},
     "matmul": {"left": "MK", "right": "KN", "out": "MN"},
     "bias_relu_dropout_": {"x": "BH", "bias": "H"},
     "bias_relu_dropout_backward": {"grad": "BH", "output": "BH"},
@@ -53,14 +66,18 @@ _SHAPES: dict[str, dict[str, str]] = {
     "batch_norm_backward": {"grad": "BH", "x": "BH", "gamma": "H", "mean": "H", "variance": "H"},
     "bce_with_logits": {"logits": "B", "labels": "B", "weights": "B"},
     "mean_squared_error": {"predictions": "B", "labels": "B", "weights": "B"},
+    "softmax_cross_entropy": {"logits": "BC", "weights": "B"},
+    "bpr": {"logits": "BC", "weights": "B"},
 }
 _SOURCE_SHAPES = {
     "entry_slots": "N", "coefficients": "N", "pair_grad": "B", "sums": "BD", "slot_values": "MD", "slot_grad": "BFD",
     "winners": "MD", "first_grad": "B",
 }  # fmt: skip
-_ANY_OUTER_STRIDE = {"table", "accumulator", "moment1", "moment2", "slot_grad", "linear", "left", "right"}
-_WITH_FIRST_ORDER = {"table", "accumulator", "moment1", "moment2", "winners"}
-_INTEGERS = {"ids", "entry_slots", "winners"}
+_STATES = {"accumulator", "moment1", "moment2", "dual"}
+_ANY_OUTER_STRIDE = {"table", "slot_grad", "linear", "left", "right"} | _STATES
+_WITH_FIRST_ORDER = {"table", "winners"} | _STATES
+_INTEGERS = {"ids", "entry_slots", "winners", "rows"}
+_OF_ONE_TYPE = {"last": np.int32, "pairs": np.int32, "rates": np.float64}
 _READ_HALVES = {"embedding_gather", "embedding_bag", "embedding_fm"}
 
 
@@ -96,6 +113,8 @@ def _check(name: str, arguments: dict[str, Any]) -> None:
     if entries is not None:
         _check_entries(entries, dtypes)
         sizes |= {"N": len(entries.ids), "M": entries.slots, "B": entries.samples}
+    if "product" in arguments:
+        sizes |= _product_width(arguments["vectors"], arguments["product"])
     shapes = {key: (letters, arguments.get(key)) for key, letters in _SHAPES[name].items()}
     if source is not None:
         if source.fields < 1:
@@ -110,6 +129,12 @@ def _check(name: str, arguments: dict[str, Any]) -> None:
         if array is not None:
             _check_array(key, letters, array, sizes, dtypes)
     _check_halves(name, arguments)
+    if "last" in arguments:
+        _check_missed(arguments["last"], arguments["rows"], arguments["step"], arguments["rates"])
+    if "pairs" in arguments:
+        _check_pairs(arguments["vectors"], arguments["pairs"])
+    if sizes.get("C") == 0:
+        raise InputError("logits must have a column for the positive, got none")
     if len(dtypes) > 1:
         raise InputError(
             f"{name}: all float arrays need one dtype, got {', '.join(f'{v} {k}' for k, v in dtypes.items())}"
@@ -122,6 +147,38 @@ def _check(name: str, arguments: dict[str, Any]) -> None:
     ):
         if ids is not None and rows is not None:
             check_ids(ids, rows, label)
+
+
+def _check_missed(last: np.ndarray, rows: np.ndarray | None, step: int, rates: np.ndarray) -> None:
+    """Refuse rows that are not distinct and ascending, and steps whose learning rate is not known."""
+    if rows is not None:
+        check_ids(rows, len(last), "rows")
+        if len(wrong := np.flatnonzero(rows[1:] <= rows[:-1])):
+            raise InputError(f"rows[{wrong[0] + 1}] does not rise; rows must be distinct and ascending")
+    missed = step - (last if rows is None else last[rows]).astype(np.int64)
+    if missed.size and (missed.min() < 0 or missed.max() > len(rates)):
+        raise InputError(f"the rows have missed {missed.min()} to {missed.max()} steps, rates has {len(rates)} of them")
+
+
+def _check_pairs(vectors: np.ndarray, pairs: np.ndarray) -> None:
+    """Refuse pairs of what is no field, or of a field with itself."""
+    outside = (pairs < 0) | (pairs >= vectors.shape[1])
+    for wrong, words in (
+        (outside.any(axis=1), f"the fields are 0..{vectors.shape[1] - 1}"),
+        (pairs[:, 0] == pairs[:, 1], "a pair has two different fields"),
+    ):
+        if len(found := np.flatnonzero(wrong)):
+            raise InputError(f"pairs[{found[0]}] is {tuple(pairs[found[0]].tolist())}: {words}")
+
+
+def _product_width(vectors: Any, product: str) -> dict[str, int]:
+    """W, where D can be told; InputError for a product that there is not."""
+    if product not in PRODUCTS:
+        raise InputError(f"unknown product {product!r}; known: {', '.join(PRODUCTS)}")
+    if np.ndim(vectors) != 3:
+        return {}
+    dim = vectors.shape[2]
+    return {"W": {"inner": 1, "elementwise": dim, "outer": dim**2}[product]}
 
 
 def _widen(shapes: dict[str, tuple[str, Any]], sizes: dict[str, int]) -> None:
@@ -139,7 +196,10 @@ def _widen(shapes: dict[str, tuple[str, Any]], sizes: dict[str, int]) -> None:
 def _check_array(name: str, letters: str, array: Any, sizes: dict[str, int], dtypes: dict[Any, str]) -> None:
     if not isinstance(array, np.ndarray):
         raise InputError(f"{name} must be an array, got {type(array).__name__}")
-    if name in _INTEGERS:
+    if name in _OF_ONE_TYPE:
+        if array.dtype != _OF_ONE_TYPE[name]:
+            raise InputError(f"{name} must be {np.dtype(_OF_ONE_TYPE[name])}, got {array.dtype}")
+    elif name in _INTEGERS:
         if array.dtype not in (np.int32, np.int64):
             raise InputError(f"{name} must be int32 or int64, got {array.dtype}")
     elif array.dtype in (np.float32, np.float64):
@@ -149,14 +209,17 @@ def _check_array(name: str, letters: str, array: Any, sizes: dict[str, int], dty
     else:
         raise InputError(f"{name} must be float32 or float64, got {array.dtype}")
     if letters != "*":
-        if array.ndim != len(letters):
+        if array.ndim != len(letters) or (letters[-1] == "2" and array.shape[-1] != 2):
             shape = ", ".join(letters).replace("E", "D + 1")
             raise InputError(f"{name} must have shape [{shape}], got {array.shape}")
         for letter, size in zip(letters, array.shape, strict=True):
             if (expected := sizes.setdefault(letter, size)) != size:
                 letter = "D + 1" if letter == "E" else letter
                 raise InputError(f"{name} has {letter} = {size}, but {letter} is {expected} elsewhere in this call")
-    if name not in _ANY_OUTER_STRIDE and not array.flags.c_contiguous:
+    if name == "vectors" and array.size and array.strides[0] < 0:
+        raise InputError("vectors has its samples in descending order; pass np.ascontiguousarray(vectors)")
+    sample = array[:1] if name == "vectors" else array
+    if name not in _ANY_OUTER_STRIDE and not sample.flags.c_contiguous:
         raise InputError(f"{name} must be C-contiguous; pass np.ascontiguousarray({name})")
     if name in _ANY_OUTER_STRIDE and len(letters) > 1 and array.size and not _inner_contiguous(name, array):
         raise InputError(f"{name} must have an inner stride of one element; pass np.ascontiguousarray({name})")

@@ -7,7 +7,7 @@ rows, once to write the encoded rows. Validation and test files of their own are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,16 +16,25 @@ import numpy as np
 
 from fastfm_core.contract import Batch
 from fastfm_core.data import Encoded, Encoder, Schema, cache, grow, open_table
-from fastfm_core.data.bundled import COUPON_LABEL
-from fastfm_core.data.columns import RowError, Table, join_rows, numbers, parse_number, take, unknown_column
+from fastfm_core.data.columns import RowError, Table, join_rows, parse_number, take, unknown_column
 from fastfm_core.data.encode import EncoderFit, default_min_count, sampled_rows
+from fastfm_core.data.history import Histories, Visits, columns_read
 from fastfm_core.data.infer import resolve, time_columns
-from fastfm_core.data.labels import Task, describe_label, label_values, parse_expression
+from fastfm_core.data.labels import describe_label, parse_expression
 from fastfm_core.data.readers import Reader, read_whole
 from fastfm_core.data.readers.join import JoinedReader
 from fastfm_core.data.split import Fractions, by_time, grouped, in_order, stratified
 from fastfm_core.data.stream import Gathered, Piece, each_piece, gather, naming
 from fastfm_core.errors import InputError
+from fastfm_core.labelling import (
+    gathered_labels,
+    gathered_weights,
+    label_expression,
+    require_classes,
+    require_group,
+    require_sides,
+    unlabelled,
+)
 from fastfm_core.leaks import leak_warnings, sampled
 from fastfm_core.source import PARTS, Source
 
@@ -35,13 +44,15 @@ DATE = re.compile(r"\d{4}([-/.:]?)\d\d\1\d\d(\D|$)|\d{4}([-/.])\d\d$")
 
 
 class OpenTable(NamedTuple):
-    """A file after its first pass: labels [n], weights [n] or None, split column, the row each piece begins with."""
+    """A file after its first pass: labels [n], weights [n] or None, the numbers [n] of the values of further columns by
+    what they are for, the row each piece begins with, whole columns."""
 
     reader: Reader
     labels: np.ndarray
     weights: np.ndarray | None
-    split: Gathered | None
+    codes: dict[str, np.ndarray]
     begins: np.ndarray
+    columns: dict[str, Gathered]
 
     def within(self, rows: np.ndarray, number: int, table: Table) -> np.ndarray:
         """Those of the ascending ``rows`` that lie in piece ``number``, counted from the piece's beginning."""
@@ -76,23 +87,27 @@ class Preparation:
         reader = open_source(files["data"], source.join)
         with naming(reader.path):
             label = label_expression(source, reader)
-            label_column = parse_expression(label, reader.names).column
-        data = self._first_pass(reader, label, source.split)
+            require_sides(source, reader.names)
+            label_column = None if unlabelled(source, label, reader) else parse_expression(label, reader.names).column
+        data = self._first_pass(reader, label, source.split, source.columns_of_samples)
         with naming(reader.path):
             rows = _split(source.split, data, [name for name in PARTS if name in files], self.seed)
             schema, said, warned = self._typed(data, rows["train"], label)
-            encoder = self._fit(data, schema, rows["train"])
+            histories = Histories(schema.fields, data.columns, self.base.visits if self.base else None)
+            encoder = self._fit(data, schema, rows["train"], histories.remembered())
             if self.base is not None:
                 encoder = grow.extended(self.base, encoder)
                 said += grow.describe(self.base, encoder)
-        written = self._encode(folder, "data", data, encoder, rows, sampled(rows["train"]))
+        written = self._encode(folder, "data", data, encoder, histories, rows, sampled(rows["train"]))
         tables = {"data": written.about}
         parts = {name: self._part(folder, name, "data", data, rows[name], written) for name in rows}
         notes = _reader_notes(reader)
         for name in [name for name in PARTS if name in files]:
             other = self._first_pass(open_source(files[name], source.join, own, label_column), label)
             every = np.arange(len(other.labels))
-            separate = self._encode(folder, name, other, encoder, {name: every})
+            with naming(other.reader.path):
+                histories = Histories(schema.fields, other.columns, encoder.visits)
+            separate = self._encode(folder, name, other, encoder, histories, {name: every})
             tables[name] = separate.about
             parts[name] = self._part(folder, name, name, other, every, separate)
             notes += _reader_notes(other.reader)
@@ -103,20 +118,31 @@ class Preparation:
             "encoder": encoder.to_dict(), "tables": tables, "parts": parts, "notes": notes + warned,
         }  # fmt: skip
 
-    def _first_pass(self, reader: Reader, label: str, split: str | None = None) -> OpenTable:
+    def _first_pass(
+        self, reader: Reader, label: str, split: str | None = None, further: Mapping[str, str] | None = None
+    ) -> OpenTable:
+        """``further``: columns whose values are numbered, too, by what they are for."""
         weight, split_column = self.source.weight, (split or "").partition(":")[2]
+        coded = dict(further or {}) | ({"group": self.source.group} if self.source.group else {})
         with naming(reader.path):
-            label_column = parse_expression(label, reader.names).column
-            names = list(dict.fromkeys(filter(None, [label_column, weight, split_column])))
+            whole = further is not None and unlabelled(self.source, label, reader)
+            label_column = None if whole else parse_expression(label, reader.names).column
+            require_group(self.source.group, reader.names, self.source.task)
+            fields = self.base.schema.fields if self.base else self.source.declared
+            kept = columns_read(fields, reader.names, training=True)
+            names = list(dict.fromkeys(filter(None, [label_column, weight, split_column, *coded.values(), *kept])))
             for name in names:
                 if name not in reader.names:
                     raise InputError(unknown_column(name, reader.names))
         with self.progress(f"reading {reader.path.name}") as progress:
             columns, begins = gather(reader, names, progress)
         with naming(reader.path):
-            labels = gathered_labels(columns[label_column], label_column, label, self.source.task)
-            weights = _weights(columns[weight], weight) if weight else None
-        return OpenTable(reader, labels, weights, columns.get(split_column), begins)
+            labels = np.ones(begins[-1], np.float32)
+            if label_column:
+                labels = gathered_labels(columns[label_column], label_column, label, self.source.task)
+            weights = gathered_weights(columns[weight], weight) if weight else None
+        codes = {purpose: columns[column].codes for purpose, column in coded.items()}
+        return OpenTable(reader, labels, weights, codes, begins, columns)
 
     def _sample(self, data: OpenTable, train_rows: np.ndarray) -> Table:
         """The training rows of the first pieces, at least GUESS_ROWS of them or all."""
@@ -137,17 +163,20 @@ class Preparation:
         Decided by the beginning of the training part; a model to start from knows its columns.
         """
         source, sample = self.source, self._sample(data, train_rows)
-        said = [describe_label(sample, label, source.task)]
+        missing = unlabelled(source, label, data.reader)
+        said = ["no label: every row is a positive" if missing else describe_label(sample, label, source.task)]
         heeded = source.split or "test" in source.files
         warned = [] if heeded else list(map(_time_warning, time_columns(sample)[:1]))
         if self.base is not None:
             return self.base.schema, said, warned
-        names = ("categorical", "numeric", "multihot", "drop", "id", "weight")
+        names = ("categorical", "numeric", "multihot", "drop", "id", "weight", "cross", "user", "item")
         options = {name: getattr(source, name) for name in names}
-        typed = resolve(sample, label, declared=source.declared, hints=data.reader.hints, **options)
+        typed = resolve(
+            sample, None if missing else label, declared=source.declared, hints=data.reader.hints, **options
+        )
         return typed.schema, [*said, *typed.describe(), *typed.doubts()], warned
 
-    def _fit(self, data: OpenTable, schema: Schema, train_rows: np.ndarray) -> Encoder:
+    def _fit(self, data: OpenTable, schema: Schema, train_rows: np.ndarray, visits: dict[str, Visits]) -> Encoder:
         fitting = EncoderFit(schema, self.min_count or default_min_count(len(train_rows)))
         sampled = sampled_rows(train_rows)
 
@@ -157,17 +186,18 @@ class Preparation:
         with self.progress("fitting the encoder") as progress:
             for piece in each_piece(data.reader, observe, progress):
                 fitting.merge(piece.result)
-        return fitting.finish()
+        return fitting.finish(visits)
 
     def _encode(
-        self, folder: Path, name: str, data: OpenTable, encoder: Encoder, parts: dict[str, np.ndarray],
-        sample: np.ndarray | None = None,
+        self, folder: Path, name: str, data: OpenTable, encoder: Encoder, histories: Histories,
+        parts: dict[str, np.ndarray], sample: np.ndarray | None = None,
     ) -> Written:  # fmt: skip
         """Writes a table's rows. ``parts``: the rows of each part in it; ``sample``: rows to keep in memory, too."""
         everything = np.arange(len(data.labels))
 
         def encode(number: int, table: Table) -> tuple[Encoded, dict[str, np.ndarray], Batch | None]:
             rows = data.within(everything, number, table) + data.begins[number]
+            table = histories.beside(table, data.begins, number)
             encoded = encoder.transform(table, data.labels[rows], None if data.weights is None else data.weights[rows])
             counts = {part: encoded.unknown_counts(data.within(parts[part], number, table)) for part in parts}
             kept = None if sample is None else encoded.take(data.within(sample, number, table))
@@ -190,12 +220,14 @@ class Preparation:
         self, folder: Path, name: str, table: str, data: OpenTable, rows: np.ndarray, written: Written
     ) -> dict[str, Any]:
         """Writes the part's rows; returns what the manifest says of it."""
-        judged = self.source.task == "binary" and name != "test"
-        if judged and len(classes := np.unique(data.labels[rows])) < 2:
-            what = f"all labels of the {name} part are {classes[0]:g}; it needs 0 and 1: give more rows"
-            raise InputError(f"{data.reader.path}: {what}")
+        if self.source.task == "binary" and name != "test":
+            with naming(data.reader.path):
+                require_classes(name, np.unique(data.labels[rows]), sampled=self.source.sampled)
         (folder / f"{name}.rows").write_bytes(rows.astype(np.int64).tobytes())
-        return {"table": table, "count": len(rows), "unseen_id_share": written.unseen_share[name]}
+        for purpose, codes in data.codes.items():
+            (folder / f"{name}.{purpose}").write_bytes(codes[rows].astype(np.int32).tobytes())
+        about = {"table": table, "count": len(rows), "codes": list(data.codes)}
+        return {**about, "unseen_id_share": written.unseen_share[name]}
 
 
 def open_source(
@@ -213,48 +245,16 @@ def open_source(
     return reader
 
 
-def label_expression(source: Source, reader: Reader) -> str:
-    """The label that was named, or the one that goes without saying."""
-    if source.label:
-        return source.label
-    if not source.data:
-        return COUPON_LABEL
-    if "label" in reader.names:
-        return "label"
-    raise InputError(f"which column is the label? give --label COL; the columns are {', '.join(reader.names)}")
-
-
-def gathered_labels(column: Gathered, name: str, label: str, task: Task) -> np.ndarray:
-    """The labels [n] float32 that the expression makes of a whole column."""
-    try:
-        return label_values({name: column.texts}, label, task)[column.codes]
-    except RowError as error:
-        raise RowError(error.where, column.row_of(error.row), error.what) from None
-
-
-def _weights(column: Gathered, name: str) -> np.ndarray:
-    try:
-        weights = numbers(column.texts, name)[column.codes]
-    except RowError as error:
-        raise RowError(error.where, column.row_of(error.row), error.what) from None
-    if (wrong := ~(weights >= 0)).any():
-        row = int(np.argmax(wrong)) + 1
-        raise RowError(f"column {name!r}, ", row, ": a sample weight must be a number of at least 0: correct the cell")
-    return weights
-
-
 def _split(split: str | None, data: OpenTable, given: list[str], seed: int) -> dict[str, np.ndarray]:
     """Row numbers of each part that DATA must provide."""
     shares = [0 if name in given else SHARES[name] for name in PARTS]
     train, valid, test = (share / sum(shares) for share in shares)
     fractions: Fractions = (train, valid, test)
-    kind = (split or "random").partition(":")[0]
+    kind, _, column = (split or "random").partition(":")
     if kind == "time":
-        assert data.split is not None
-        parts = by_time(_times(data.split), fractions)
+        parts = by_time(_times(data.columns[column]), fractions)
     elif kind == "group":
-        assert data.split is not None
-        parts = grouped(data.split.codes, fractions, seed)
+        parts = grouped(data.columns[column].codes, fractions, seed)
     elif kind == "order":
         parts = in_order(len(data.labels), fractions)
     else:

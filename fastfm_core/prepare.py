@@ -24,11 +24,15 @@ EVALUATION_BATCH = 4096
 
 
 class Part(NamedTuple):
-    """One part: the samples ``rows`` [k] of an encoded table, and the share of unknown ids in it per field."""
+    """One part: the samples ``rows`` [k] of an encoded table, and the share of unknown ids in it per field.
+
+    codes  numbers [k] of the values of columns by what these are for: group, user, item
+    """
 
     encoded: Encoded
     rows: np.ndarray
     unseen_id_share: dict[str, float]
+    codes: dict[str, np.ndarray]
 
     @property
     def labels(self) -> np.ndarray:
@@ -90,7 +94,11 @@ def prepare(
 
 def _part(folder: Path, name: str, tables: dict[str, Encoded], about: dict[str, Any]) -> Part:
     rows = np.array(cache.map_array(folder / f"{name}.rows", [about["count"]], "<i8"))
-    return Part(tables[about["table"]], rows, about["unseen_id_share"])
+    count = [about["count"]]
+    codes = {
+        purpose: np.array(cache.map_array(folder / f"{name}.{purpose}", count, "<i4")) for purpose in about["codes"]
+    }
+    return Part(tables[about["table"]], rows, about["unseen_id_share"], codes)
 
 
 def _key(source: Source, seed: int, min_count: int | None, base: Encoder | None) -> str:
@@ -114,7 +122,7 @@ def _key(source: Source, seed: int, min_count: int | None, base: Encoder | None)
 def _code() -> str:
     """A hash of the package's sources that read and encode, and of the extension where that does it."""
     folder = Path(fastfm_core.__file__).parent
-    others = [folder / name for name in ("source.py", "preparation.py", "leaks.py")]
+    others = [folder / name for name in ("source.py", "labelling.py", "preparation.py", "leaks.py")]
     sources = [*(folder / "data").rglob("*.py"), *others, *engine.binary()]
     total = hashlib.sha256(fastfm_core.__version__.encode())
     for path in sorted(sources):

@@ -17,6 +17,11 @@ ROUNDS = 10
 def philox(seed: int, step: int, stream: int, count: int) -> np.ndarray:
     """The first ``count`` draws, [count] uint32, of the stream named by (seed, step, stream)."""
     blocks = np.arange((count + 3) // 4, dtype=np.uint64)
+    return philox_blocks(seed, step, stream, blocks).reshape(-1)[:count]
+
+
+def philox_blocks(seed: int, step: int, stream: int, blocks: np.ndarray) -> np.ndarray:
+    """The four draws of each block j [n] uint64, those of index 4j to 4j + 3 in the stream: [n, 4] uint32."""
     mask = np.uint64(0xFFFFFFFF)
     counter = [
         blocks & mask,
@@ -35,7 +40,7 @@ def philox(seed: int, step: int, stream: int, count: int) -> np.ndarray:
             product0 & mask,
         ]
         key = [(k + w) & 0xFFFFFFFF for k, w in zip(key, WEYL, strict=True)]
-    return np.stack(counter, axis=1).astype(np.uint32).reshape(-1)[:count]
+    return np.stack(counter, axis=1).astype(np.uint32)
 
 
 def keep_threshold(rate: float) -> int:

@@ -122,7 +122,9 @@ def score_line(part: str, measured: Mapping[str, Any]) -> str:
         scores = f"AUC undefined (one class only), log-loss {measured['logloss']:.4f}"
     else:
         scores = f"AUC {measured['auc']:.4f} ± {measured['auc_se']:.4f}, log-loss {measured['logloss']:.4f}"
-    return f"{part} {scores} ({measured['rows']:,} rows)"
+    within = {"gauc": "GAUC", "hr@10": "HR@10", "ndcg@10": "NDCG@10"}
+    known = [f", {shown} {measured[name]:.4f}" for name, shown in within.items() if measured.get(name) is not None]
+    return f"{part} {scores}{''.join(known)} ({measured['rows']:,} rows)"
 
 
 def require_free(out: str | Path, *, overwrite: bool) -> None:

@@ -16,7 +16,8 @@ from fastfm_core.run import RECORD, Run
 FILES = ("data", "valid", "test", "config", "warm_start", "metrics_json")  # kept as absolute paths
 NOT_KEPT = ("command", "resume", "overwrite", "out")
 OF_MODEL = ("label", "task", "id")  # kept by a model for those who start from it, beside its name
-COLUMNS = ("categorical", "numeric", "multihot", "drop", "config")
+COLUMNS = ("categorical", "numeric", "multihot", "drop", "cross", "config")
+SIDES = ("user", "item")  # kept by a model that was told them
 FREE = ("threads", "metrics_json", "backend", "set")  # may differ at resume; "set" is compared setting by setting
 
 
@@ -33,6 +34,19 @@ def parse_join(text: str) -> tuple[str, str]:
     if not colon or not file or not key:
         raise InputError(f"--join {text}: write FILE:KEY, for example --join movies.csv:movieId")
     return os.path.abspath(file), key
+
+
+def require_sides(options: Namespace) -> None:
+    """InputError when negatives are asked for without what they are sampled by."""
+    if options.sample_negatives is None:
+        return
+    asked = f"--sample-negatives {options.sample_negatives}"
+    if options.sample_negatives < 1:
+        raise InputError(f"{asked}: give a whole number of at least 1")
+    if options.task != "binary":
+        raise InputError(f"{asked}: negatives have label 0, which a {options.task} task has not; leave it out")
+    if not all((columns or "").strip(" ,") for columns in (options.user, options.item)):
+        raise InputError(f"{asked}: whose, and of what? add --user COL --item COL")
 
 
 def kept(options: Namespace) -> dict[str, Any]:
@@ -68,17 +82,21 @@ def of_model(folder: str) -> dict[str, Any]:
     """The options that a training which starts from the model in ``folder`` shares with it."""
     description = checkpoint.load_description(folder)
     joins = [f"{file}:{key}" for file, key in description["join"]]
-    return {"model": description["name"], "join": joins} | {name: description[name] for name in OF_MODEL}
+    schema = description["encoder"].get("schema", {})
+    sides = {side: ",".join(schema[side]) for side in SIDES if schema.get(side)}
+    return {"model": description["name"], "join": joins} | sides | {name: description[name] for name in OF_MODEL}
 
 
 def require_of_model(options: Namespace) -> None:
     """InputError naming the first option that contradicts the model to start from."""
-    for name, value in of_model(options.warm_start).items():
+    shared = of_model(options.warm_start)
+    for name, value in shared.items():
         if getattr(options, name) != value:
             told = f"--{name} {getattr(options, name)}"
             raise InputError(f"{told}: but the model in {options.warm_start} has {value}; leave it out")
-    for name in COLUMNS:
-        if getattr(options, name):
+    further = SIDES if options.sample_negatives is None else ()  # else they say whom negatives are drawn for
+    for name in (*COLUMNS, *further):
+        if getattr(options, name) and name not in shared:
             raise InputError(f"--{name}: the columns are those of the model in {options.warm_start}; leave it out")
     if options.out and os.path.realpath(options.out) == os.path.realpath(options.warm_start):
         raise InputError(f"--out {options.out}: holds the model to start from; name another folder")

@@ -13,17 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastfm_core import metrics, train
+from fastfm_core import train
 from fastfm_core.data import Batches
 from fastfm_core.data.columns import Table, single_of, text_of, unknown_column
 from fastfm_core.data.encoded import Encoded
+from fastfm_core.data.history import Histories, columns_read
 from fastfm_core.data.labels import parse_expression
 from fastfm_core.data.readers import Reader
-from fastfm_core.data.stream import each_piece, gather, naming, require_unchanged, stamps
+from fastfm_core.data.stream import Gathered, each_piece, gather, naming, require_unchanged, stamps
 from fastfm_core.data.text import Texts
 from fastfm_core.errors import InputError
 from fastfm_core.files import whole_file
-from fastfm_core.preparation import gathered_labels, open_source
+from fastfm_core.labelling import gathered_labels, require_group
+from fastfm_core.preparation import open_source
 from fastfm_core.prepare import EVALUATION_BATCH
 from fastfm_core.trained import TrainedModel
 
@@ -33,7 +35,7 @@ Passes = Callable[[str], AbstractContextManager[Any]]
 Write = Callable[[Any, np.ndarray], None]
 
 
-def _silent(name: str) -> AbstractContextManager[Any]:
+def silent(name: str) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
@@ -45,30 +47,35 @@ class ScoredPiece(NamedTuple):
     encoded: Encoded
 
 
-def evaluate_file(model: TrainedModel, path: str | Path, passes: Passes = _silent) -> dict[str, Any]:
-    """The metrics of a file with labels, and the share of unknown ids per field."""
-    before = stamps(_files(model, path))
-    reader = _open(model, path)
+def evaluate_file(
+    model: TrainedModel, path: str | Path, passes: Passes = silent, group: str | None = None
+) -> dict[str, Any]:
+    """The metrics of a file with labels, and the share of unknown ids per field.
+
+    group  the column within whose values rows are ranked; None: they are not
+    """
+    before = stamps(files_of(model, path))
+    reader = open_data(model, path)
     with naming(path):
         column = parse_expression(model.label, reader.names).column
-    with passes(f"reading {reader.path.name}") as progress:
-        columns, _ = gather(reader, [column], progress)
+        require_group(group, reader.names, model.task)
+    columns, begins = gathered_columns(model, reader, passes, column, *filter(None, [group]))
     with naming(path):
         labels = gathered_labels(columns[column], column, model.label, model.task)
     predictions, counts = [], np.zeros((2, model.encoder.fields), np.int64)
     with passes(f"scoring {reader.path.name}") as progress:
-        for piece in _scored(model, reader, None, progress):
+        for piece in _scored(model, reader, None, progress, columns, begins):
             predictions.append(piece.predictions)
             counts += piece.encoded.unknown_counts()
     require_unchanged(before)
-    measure = metrics.regression if model.task == "regression" else metrics.binary
-    measured = measure(labels, np.concatenate(predictions))
+    groups = columns[group].codes if group else None
+    measured = train.measure(labels, np.concatenate(predictions), model.task, groups)
     return {**measured, "unseen_id_share": model.encoder.unseen_share(counts)}
 
 
 def predict_file(
     model: TrainedModel, path: str | Path, *, out: str | Path | None, form: str | None = None, id: str | None = None,
-    passes: Passes = _silent,
+    passes: Passes = silent,
 ) -> None:  # fmt: skip
     """Writes the predictions of a file, with or without labels, one row per row.
 
@@ -77,11 +84,11 @@ def predict_file(
           with the columns Id and Predicted); None: by ``out``'s suffix
     id    column to copy beside the predictions; None: the one given in training, where the file has it
     """
-    if out and Path(out).resolve() in [file.resolve() for file in _files(model, path)]:
+    if out and Path(out).resolve() in [file.resolve() for file in files_of(model, path)]:
         raise InputError(f"{out}: would replace the table it is made from; name another file")
-    before = stamps(_files(model, path))
+    before = stamps(files_of(model, path))
     form = form or ("parquet" if out and Path(out).suffix in (".parquet", ".pq") else "csv")
-    reader = _open(model, path)
+    reader = open_data(model, path)
     id = id or (model.id if model.id in reader.names else None)
     with naming(path):
         if id and id not in reader.names:
@@ -90,17 +97,20 @@ def predict_file(
             raise InputError("--format kaggle writes an id beside each prediction: name its column with --id COL")
     names = (id, "prediction" if model.task == "regression" else "probability")
     names = (ID, PREDICTED) if form == "kaggle" else names
+    columns, begins = gathered_columns(model, reader, passes)
     with _writer(out, form, names) as write, passes(f"scoring {reader.path.name}") as progress:
-        for piece in _scored(model, reader, id, progress):
+        for piece in _scored(model, reader, id, progress, columns, begins):
             write(piece.ids, piece.predictions)
         require_unchanged(before)
 
 
-def _files(model: TrainedModel, path: str | Path) -> list[Path]:
+def files_of(model: TrainedModel, path: str | Path) -> list[Path]:
+    """The file and those that are joined to it."""
     return [Path(path), *(Path(file) for file, _ in model.join)]
 
 
-def _open(model: TrainedModel, path: str | Path) -> Reader:
+def open_data(model: TrainedModel, path: str | Path) -> Reader:
+    """A reader of a file as the model's training read its own: joined, and with its columns if it has no header."""
     return open_source(path, model.join, model.columns, _label_column(model.label, model.columns))
 
 
@@ -112,9 +122,28 @@ def _label_column(label: str, columns: Sequence[str]) -> str:
         return label
 
 
-def _scored(model: TrainedModel, reader: Reader, id: str | None, progress: Any) -> Iterator[ScoredPiece]:
-    def encode(_: int, table: Table) -> tuple[Any, Encoded]:
-        return (single_of(table, id) if id else None), model.encoder.transform(table)
+def gathered_columns(
+    model: TrainedModel, reader: Reader, passes: Passes, *names: str
+) -> tuple[dict[str, Gathered], np.ndarray]:
+    """The named columns and those of the model's histories, whole, and the row each piece begins with."""
+    with naming(reader.path):
+        kept = columns_read(model.encoder.histories, reader.names)
+    if not names and not kept:
+        return {}, np.zeros(1)
+    with passes(f"reading {reader.path.name}") as progress:
+        return gather(reader, list(dict.fromkeys([*names, *kept])), progress)
+
+
+def _scored(
+    model: TrainedModel, reader: Reader, id: str | None, progress: Any, columns: dict[str, Gathered],
+    begins: np.ndarray,
+) -> Iterator[ScoredPiece]:  # fmt: skip
+    with naming(reader.path):
+        histories = Histories(model.encoder.histories, columns, model.encoder.visits)
+
+    def encode(number: int, table: Table) -> tuple[Any, Encoded]:
+        encoded = model.encoder.transform(histories.beside(table, begins, number))
+        return (single_of(table, id) if id else None), encoded
 
     for piece in each_piece(reader, encode, progress):
         ids, encoded = piece.result

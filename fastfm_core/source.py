@@ -19,6 +19,10 @@ class Source(NamedTuple):
     weight    the column of sample weights
     join      (file, key) pairs: further tables whose columns are added by a key
     split     random, time:COL, group:COL or order: how the parts are cut that have no file of their own
+    group     the column within whose values rows are ranked in validation and test
+    user      columns of the user, comma-separated, the id first
+    item      columns of the item, likewise
+    sampled   negatives are sampled for the training rows, so DATA may lack the label: then all its rows are positives
     declared  fields that a configuration file declares
     """
 
@@ -33,9 +37,29 @@ class Source(NamedTuple):
     drop: str | None = None
     id: str | None = None
     weight: str | None = None
+    cross: str | None = None
+    user: str | None = None
+    item: str | None = None
     join: Sequence[tuple[str, str]] = ()
     split: str | None = None
+    group: str | None = None
+    sampled: bool = False
     declared: Sequence[Field] = ()
+
+    @property
+    def user_columns(self) -> list[str]:
+        """The columns that --user names."""
+        return _names(self.user)
+
+    @property
+    def item_columns(self) -> list[str]:
+        """The columns that --item names."""
+        return _names(self.item)
+
+    @property
+    def columns_of_samples(self) -> dict[str, str]:
+        """The columns of DATA that say who has met what, where negatives are sampled: user and item."""
+        return {"user": self.user_columns[0], "item": self.item_columns[0]} if self.sampled else {}
 
     @property
     def files(self) -> dict[str, Path]:
@@ -47,3 +71,7 @@ class Source(NamedTuple):
     def paths(self) -> list[Path]:
         """All files, the joined ones behind the others."""
         return [*self.files.values(), *(Path(file) for file, _ in self.join)]
+
+
+def _names(columns: str | None) -> list[str]:
+    return [name.strip() for name in (columns or "").split(",") if name.strip()]

@@ -1,8 +1,9 @@
 """Training: epochs of steps, validations, early stopping, checkpoints to resume from, the best weights restored.
 
-One step is forward, loss, backward, (clipped) update. ``EarlyStopping`` judges evaluations by the validation metric:
-AUC for task="binary", RMSE for task="regression". Clipping multiplies the whole gradient by min(1, clip_norm / |g|),
-with |g| the norm over all parameters: Pascanu et al., ICML 2013.
+One step is forward, loss, backward, (clipped) update. ``EarlyStopping`` judges evaluations by the validation metric
+that the settings name. Clipping multiplies the whole gradient by min(1, clip_norm / |g|), with |g| the norm over all
+parameters: Pascanu et al., ICML 2013. Rows that are behind the optimizer's steps (rows="exact") catch up before every
+evaluation and checkpoint, and in the end.
 
 Batches, dropout and learning rates are named by seed and position, so a training that goes on from a checkpoint makes
 the bits of one that was never interrupted.
@@ -10,22 +11,24 @@ the bits of one that was never interrupted.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fastfm_core import metrics, ops, optim, weighting
-from fastfm_core.config import TrainConfig
+from fastfm_core import metrics, optim, weighting
+from fastfm_core.config import LOSSES, TrainConfig
 from fastfm_core.contract import Batch
 from fastfm_core.errors import InputError, NonFiniteLoss
+from fastfm_core.objective import Objective
 from fastfm_core.run import Run
 from fastfm_core.schedule import EarlyStopping, rate_factor
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from fastfm_core.saved_arrays import SavedArrays
 
 Record = dict[str, Any]
+LESS_IS_BETTER = ("logloss", "normalized_entropy", "rmse", "mae")
 
 
 class Progress(Protocol):
@@ -74,6 +78,8 @@ def fit(
     snapshot_dir: str | Path | None = None,
     run: Run | None = None,
     task: str = "binary",
+    valid_groups: np.ndarray | None = None,
+    negatives: int = 0,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.perf_counter,
     interrupted: Callable[[], int] = lambda: 0,
@@ -84,15 +90,19 @@ def fit(
     snapshot_dir                  an existing folder for the best weights while training goes on; None: a temporary one
     run                           goes on from its latest checkpoint, if it has one, and makes checkpoints there; None:
                                   what was trained is lost when it breaks off
+    valid_groups                  [n] the groups of the validation rows, in the batches' order; None: they have none
+    negatives                     how many follow each positive of the training batches
     clock                         seconds; the history's times are read from it
     interrupted                   asked after each step: a signal's number stops the training, 0 lets it go on
 
     Raises NonFiniteLoss naming epoch and batch, InputError when the validation labels are all the same, Interrupted
     after a checkpoint when it was told to stop.
     """
-    config.require_task(task)
+    config.require_task(task, grouped=valid_groups is not None, negatives=negatives)
+    config, objective = replace(config, monitor=config.monitored(task)), Objective.of(config, task, negatives)
     with _run_or_temporary(run, snapshot_dir) as run:
-        loop = _Loop(model, optimizer, train_batches, valid_batches, config, task, run, progress or Silent(), clock)
+        evaluation = functools.partial(evaluate, model, valid_batches, task, valid_groups)
+        loop = _Loop(model, optimizer, train_batches, evaluation, config, objective, run, progress or Silent(), clock)
         while not loop.finished:
             loop.epoch(interrupted)
         _load(model, optimizer, run.best())
@@ -130,11 +140,11 @@ class _Loop:
     """A training under way; ``epoch`` runs the rest of the current epoch."""
 
     def __init__(
-        self, model: Any, optimizer: Any, train_batches: Any, valid_batches: Any, config: TrainConfig, task: str,
-        run: Run, progress: Progress, clock: Callable[[], float],
+        self, model: Any, optimizer: Any, train_batches: Any, evaluation: Callable[[], dict[str, float]],
+        config: TrainConfig, objective: Objective, run: Run, progress: Progress, clock: Callable[[], float],
     ) -> None:  # fmt: skip
-        self.model, self.optimizer, self.config, self.task = model, optimizer, config, task
-        self.train_batches, self.valid_batches = train_batches, valid_batches
+        self.model, self.optimizer, self.config, self.objective = model, optimizer, config, objective
+        self.train_batches, self.evaluation = train_batches, evaluation
         self.run, self.progress, self.clock = run, progress, clock
         self.stopping = EarlyStopping(config.patience, config.lr_schedule)
         self.position = _Position(optimizer.lr)
@@ -179,7 +189,8 @@ class _Loop:
         step = (position.epoch - 1) * self.steps + position.batch // config.accumulate + 1
         self.optimizer.lr = position.lr * rate_factor(config, step, config.epochs * self.steps)
         group = [weighting.by_class(batch, self.class_weights) for batch in group]
-        loss = train_step(self.model, self.optimizer, *group, task=self.task, step=first, clip_norm=config.clip_norm)
+        clip = {"clip_norm": config.clip_norm, "clip_l2": config.clip_l2}
+        loss = train_step(self.model, self.optimizer, *group, objective=self.objective, step=first, **clip)
         if not math.isfinite(loss):
             where = f"epoch {position.epoch}, batch {position.batch + 1}"
             raise NonFiniteLoss(f"{where}: the loss is {loss}; lower lr or set clip_norm")
@@ -189,14 +200,16 @@ class _Loop:
         self.progress.step(rows, loss)
 
     def _evaluate(self) -> None:
+        self.optimizer.catch_up()
         self._measure()
         position = self.position
         record: Record = {"epoch": position.epoch, "position": position.epoch - 1 + position.batch / self.batches}
         record |= {"rows": position.rows, "train_loss": position.loss_sum / position.rows, "lr": self.optimizer.lr}
         record |= _speed(position.rows, position.seconds)
-        record["valid"] = evaluate(self.model, self.valid_batches, self.task)
+        record["valid"] = self.evaluation()
         position.history.append(record)
         self.progress.end(record)
+        assert self.config.monitor is not None
         improved = self.stopping.improved(selection_score(record["valid"], self.config.monitor), position.epoch)
         position.rows, position.loss_sum, position.seconds = 0, 0.0, 0.0
         position.lr *= self.stopping.lr_factor
@@ -214,6 +227,7 @@ class _Loop:
 
     def _save(self, *, best: bool) -> None:
         position, stopping = self.position, self.stopping
+        self.optimizer.catch_up()
         if position.rows:
             self._measure()
         arrays = {f"model/{name}": array for name, array in self.model.state_dict().items()}
@@ -237,27 +251,33 @@ def _load(model: Any, optimizer: Any, arrays: SavedArrays) -> None:
     optimizer.load_state_dict(arrays.under("optimizer/"))
 
 
-def train_step(model: Any, optimizer: Any, *batches: Batch, task: str, step: int, clip_norm: float = 0.0) -> float:
+def train_step(
+    model: Any, optimizer: Any, *batches: Batch, task: str = "binary", objective: Objective | None = None, step: int,
+    clip_norm: float = 0.0, clip_l2: bool = False,
+) -> float:  # fmt: skip
     """One update on one batch, or on several as if they were one; returns the loss before it.
 
     A loss that is not finite updates nothing. Batch norm takes its statistics from each batch alone.
 
+    objective  the loss; None: the default one of the task
     step       number of the (first) batch, counted from 1: it names the dropout draw, the next batch's is one higher
     clip_norm  the largest gradient norm, 0: no clipping
+    clip_l2    embedding_l2's part of the gradient is measured and clipped, too; rows="dense" alone
     """
-    loss_function = ops.mse if task == "regression" else ops.bce_with_logits
+    objective = objective or Objective(LOSSES[task][0])
     optimizer.zero_grad()
     total = 0.0
     for number, (batch, share) in enumerate(zip(batches, weighting.shares(batches), strict=True), step):
         if batch.labels is None:
             raise InputError("the batch has no labels to learn from; give the encoder labels, too")
         model.begin_step(number)
-        loss = loss_function(model(batch), batch.labels, batch.weights)
+        loss = objective(model(batch), batch)
         total += share * float(loss.item())
         if not math.isfinite(total):
             return total
         loss.backward(np.asarray(share))
-    optimizer.step(grad_scale=_clip_scale(model, clip_norm))
+    scale = _clip_scale(model, optimizer, clip_norm, clip_l2)
+    optimizer.step(grad_scale=scale, l2_scale=scale if clip_l2 else 1.0)
     return total
 
 
@@ -266,14 +286,18 @@ def predict(model: Any, batches: Any, task: str = "binary") -> np.ndarray:
     return _outputs([model.predict(batch) for batch in batches.epoch(0)], task)
 
 
-def evaluate(model: Any, batches: Any, task: str = "binary") -> dict[str, float]:
-    """The metrics of the batches' rows, named as in the metrics file."""
+def evaluate(model: Any, batches: Any, task: str = "binary", groups: np.ndarray | None = None) -> dict[str, float]:
+    """The metrics of the batches' rows, named as in the metrics file; ``groups`` [n] in the batches' order."""
     labels, logits = [np.zeros(0)], []
     for batch in batches.epoch(0):
         labels.append(batch.labels)
         logits.append(model.predict(batch))
-    measure = metrics.regression if task == "regression" else metrics.binary
-    return measure(np.concatenate(labels), _outputs(logits, task))
+    return measure(np.concatenate(labels), _outputs(logits, task), task, groups)
+
+
+def measure(labels: np.ndarray, outputs: np.ndarray, task: str, groups: np.ndarray | None = None) -> dict[str, float]:
+    """The metrics of labels and probabilities (predictions for task="regression"), [n] each."""
+    return metrics.regression(labels, outputs) if task == "regression" else metrics.binary(labels, outputs, groups)
 
 
 def _outputs(logits: list[np.ndarray], task: str) -> np.ndarray:
@@ -283,22 +307,21 @@ def _outputs(logits: list[np.ndarray], task: str) -> np.ndarray:
     return outputs if task == "regression" else metrics.sigmoid(outputs)
 
 
-def selection_score(measured: dict[str, float], monitor: str = "auc") -> float:
-    """What early stopping maximises: the AUC or minus the log-loss, in regression minus the RMSE."""
-    if "rmse" in measured:
-        return -measured["rmse"]
-    score = measured["auc"] if monitor == "auc" else -measured["logloss"]
-    if math.isnan(measured["auc"]):
+def selection_score(measured: dict[str, float], monitor: str) -> float:
+    """What early stopping maximises: the metric, or minus the metric where less is better."""
+    if math.isnan(measured.get("auc", 0.0)):
         raise InputError("the validation part has labels of one class only, so no epoch can be chosen; give more rows")
-    return score
+    if math.isnan(measured[monitor]):
+        raise InputError(f"no group of the validation part has both classes, so {monitor} is undefined; give more rows")
+    return -measured[monitor] if monitor in LESS_IS_BETTER else measured[monitor]
 
 
 def _speed(rows: int, seconds: float) -> dict[str, float]:
     return {"rows_per_second": rows / max(seconds, 1e-9), "seconds": seconds}
 
 
-def _clip_scale(model: Any, clip_norm: float) -> float:
+def _clip_scale(model: Any, optimizer: Any, clip_norm: float, clip_l2: bool) -> float:
     if not clip_norm:
         return 1.0
-    norm = optim.gradient_norm(model.parameters())
+    norm = optimizer.loss_gradient_norm() if clip_l2 else optim.gradient_norm(model.parameters())
     return min(1.0, clip_norm / norm) if norm else 1.0

@@ -21,7 +21,20 @@ from fastfm_core.errors import InputError
 from fastfm_core.prepare import EVALUATION_BATCH
 
 KNOWN = ("name", "label", "task", "id", "seed", "columns", "join")
-SHAPING = ("dim", "hidden", "batch_norm", "optimizer")  # settings that decide what is saved
+OF_MODEL = (  # settings that a model may be built with
+    "dim", "hidden", "dropout", "batch_norm", "init_std", "pairs", "product", "pooling", "projection", "branches",
+)  # fmt: skip
+SHAPING = (
+    "dim",
+    "hidden",
+    "batch_norm",
+    "pairs",
+    "product",
+    "pooling",
+    "projection",
+    "branches",
+    "optimizer",
+)  # settings that decide what is saved
 
 
 class TrainedModel(NamedTuple):
@@ -60,8 +73,9 @@ class TrainedModel(NamedTuple):
         config = self.config
         assert config.lr is not None
         return optim.build(
-            config.optimizer, self.model, lr=config.lr, embedding_l2=config.embedding_l2, rows=config.rows
-        )
+            config.optimizer, self.model, lr=config.lr, embedding_l2=config.embedding_l2, rows=config.rows,
+            **config.of_optimizer(),
+        )  # fmt: skip
 
     def grown(self, encoder: Encoder, config: TrainConfig, seed: int) -> TrainedModel:
         """The model for an encoder that was extended from its own (``data.grow``): old values keep their weights, new
@@ -70,6 +84,8 @@ class TrainedModel(NamedTuple):
         config  its settings, all resolved
         """
         self.require_shape(config)
+        if encoder.ranges is not None:
+            raise InputError("columns with a dim of their own get no new rows later: train anew, without a warm start")
         model = _build(self.name, encoder, config, self.model.backend, seed)
         model.load_state_dict(self._placed(encoder, model.state_dict(), self.model.state_dict()))
         return self._replace(model=model, encoder=encoder, config=config, seed=seed)
@@ -145,18 +161,8 @@ def create(
 
 def _build(name: str, encoder: Encoder, config: TrainConfig, backend: Any, seed: int, bias: float = 0.0) -> Any:
     return models.build(
-        name,
-        rows=encoder.rows,
-        fields=encoder.fields,
-        dense=encoder.dense,
-        backend=backend,
-        seed=seed,
-        dim=config.dim,
-        hidden=config.hidden,
-        dropout=config.dropout,
-        batch_norm=config.batch_norm,
-        init_std=config.init_std,
-        bias=bias,
-        zero_rows=encoder.zero_rows,
-        uses=getattr(encoder, "uses", None),
-    )
+        name, rows=encoder.rows, fields=encoder.fields, dense=encoder.dense, backend=backend, seed=seed, bias=bias,
+        zero_rows=encoder.zero_rows, uses=encoder.uses, names=encoder.field_names, sides=encoder.sides,
+        ranges=encoder.ranges,
+        **{setting: getattr(config, setting) for setting in OF_MODEL},
+    )  # fmt: skip

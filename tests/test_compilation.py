@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-KERNEL_BUDGET = 12
+KERNEL_BUDGET = 13
 
 STEP = """
 import numpy as np

@@ -52,7 +52,7 @@ def test_the_files_are_as_shown(folder: Path) -> None:
 
 def test_every_command_runs(folder: Path) -> None:
     commands = [line for block in blocks("bash") for line in block.splitlines()]
-    assert len(commands) == 7
+    assert len(commands) == 10
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "fastfm-core" and cli.main(arguments) == 0, command

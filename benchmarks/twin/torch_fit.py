@@ -36,10 +36,18 @@ def inputs(batch: Batch) -> Inputs:
 
 def adam(model: TorchFM, config: TrainConfig) -> torch.optim.Adam:
     """Adam with embedding_l2 on the embedding and first-order rows, every row at every step."""
+    return torch.optim.Adam(_groups(model, config), lr=config.lr)
+
+
+def sgd(model: TorchFM, config: TrainConfig) -> torch.optim.SGD:
+    """SGD with embedding_l2, likewise."""
+    return torch.optim.SGD(_groups(model, config), lr=config.lr)
+
+
+def _groups(model: TorchFM, config: TrainConfig) -> list[dict[str, Any]]:
     tables = [model.table.weight, model.linear.weight]
     others = [parameter for parameter in model.parameters() if all(parameter is not table for table in tables)]
-    groups = [{"params": tables, "weight_decay": config.embedding_l2}, {"params": others}]
-    return torch.optim.Adam(groups, lr=config.lr)
+    return [{"params": tables, "weight_decay": config.embedding_l2}, {"params": others}]
 
 
 def step(model: TorchFM, optimizer: torch.optim.Optimizer, batch: Batch) -> float:

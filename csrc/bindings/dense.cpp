@@ -163,30 +163,52 @@ py::tuple batch_norm_backward(py::handle object, py::handle input, py::handle me
     });
 }
 
+// Sum of loss(mass, low, high) over all samples, over their mass: the sum of their weights, or their number.
+template <class Float, class Loss>
+double mean_over(int64_t count, int64_t bytes_each, const Float* weights, Loss&& loss) {
+    const int64_t pieces = pieces_of(count, bytes_each);
+    double mass = weights ? 0 : double(count);
+    if (weights)
+        for (int64_t b = 0; b < count; ++b) mass += weights[b];
+    if (mass == 0) mass = 1; // a batch without weight has loss 0
+    std::vector<double> parts(pieces);
+    const py::gil_scoped_release release;
+    pool::run(pieces, [&](int64_t p) { parts[p] = loss(mass, cut(count, pieces, p), cut(count, pieces, p + 1)); });
+    double sum = 0;
+    for (const double part : parts) sum += part;
+    return sum / mass;
+}
+
 // (mean loss, its gradient [B]) of one of loss.hpp's losses
 template <class Loss> py::tuple mean_loss(py::handle object, py::handle labels, py::handle weights, Loss&& loss) {
     return by_number(object, "predictions", [&](auto number) {
         using Float = decltype(number);
         const auto given = need<const Float, 1>(object, "predictions");
-        const int64_t count = given.size(), pieces = pieces_of(count, 64);
-        const auto* wanted = columns_of<Float>(labels, "labels", count);
-        const auto* weight = weights.is_none() ? nullptr : columns_of<Float>(weights, "weights", count);
-        double mass = weight ? 0 : double(count);
-        if (weight)
-            for (int64_t b = 0; b < count; ++b) mass += weight[b];
-        if (mass == 0) mass = 1; // a batch without weight has loss 0
-        py::array grad = result(py::dtype::of<Float>(), {count});
+        const auto* wanted = columns_of<Float>(labels, "labels", given.size());
+        const auto* weight = weights.is_none() ? nullptr : columns_of<Float>(weights, "weights", given.size());
+        py::array grad = result(py::dtype::of<Float>(), {given.size()});
         auto* to = data_of<Float>(grad);
-        std::vector<double> parts(pieces);
-        {
-            const py::gil_scoped_release release;
-            pool::run(pieces, [&](int64_t p) {
-                parts[p] = loss(given.data, wanted, weight, mass, to, cut(count, pieces, p), cut(count, pieces, p + 1));
-            });
-        }
-        double sum = 0;
-        for (const double part : parts) sum += part;
-        return py::make_tuple(sum / mass, grad);
+        const double mean = mean_over(given.size(), 64, weight, [&](double mass, int64_t low, int64_t high) {
+            return loss(given.data, wanted, weight, mass, to, low, high);
+        });
+        return py::make_tuple(mean, grad);
+    });
+}
+
+// (mean loss, its gradient [B, C]) of one of loss.hpp's losses of groups
+template <class Loss> py::tuple mean_group_loss(py::handle object, py::handle weights, Loss&& loss) {
+    return by_number(object, "logits", [&](auto number) {
+        using Float = decltype(number);
+        const auto given = need<const Float, 2>(object, "logits");
+        const int64_t count = given.size(), columns = given.size(1);
+        if (columns < 1) refuse("logits", "has no column for the positive");
+        const auto* weight = weights.is_none() ? nullptr : columns_of<Float>(weights, "weights", count);
+        py::array grad = result(py::dtype::of<Float>(), {count, columns});
+        auto* to = data_of<Float>(grad);
+        const double mean = mean_over(count, 64 * columns, weight, [&](double mass, int64_t low, int64_t high) {
+            return loss(given.data, columns, weight, mass, to, low, high);
+        });
+        return py::make_tuple(mean, grad);
     });
 }
 
@@ -204,6 +226,12 @@ void bind_dense(py::module_& module) {
     });
     module.def("mean_squared_error", [](py::handle predictions, py::handle labels, py::handle weights) {
         return mean_loss(predictions, labels, weights, [](auto... arguments) { return squared_error(arguments...); });
+    });
+    module.def("softmax_cross_entropy", [](py::handle logits, py::handle weights) {
+        return mean_group_loss(logits, weights, [](auto... arguments) { return softmax_cross_entropy(arguments...); });
+    });
+    module.def("bpr", [](py::handle logits, py::handle weights) {
+        return mean_group_loss(logits, weights, [](auto... arguments) { return bpr(arguments...); });
     });
 }
 

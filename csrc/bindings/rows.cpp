@@ -3,6 +3,7 @@
 #include "fastfm/pieces.hpp"
 #include "fastfm/plan.hpp"
 #include "isa.hpp"
+#include "states.hpp"
 #include <vector>
 
 namespace fastfm {
@@ -152,14 +153,6 @@ template <class Float, class Id, class Work> void over_rows(const RowGradients<F
     pool::run(pieces, [&](int64_t p) { work(border(p), border(p + 1)); });
 }
 
-// A state [V, columns] that is changed with the table.
-template <class Float> Rows<Float> state_of(py::handle object, const char* name, const Array<Float, 2>& table) {
-    const auto state = need<Float, 2>(object, name, Strides::any_outer, Use::write);
-    require_size(name, state.size(), table.size());
-    require_size(name, state.size(1), table.size(1));
-    return {state.data, state.strides[0]};
-}
-
 template <class Float> Rows<Float> weights_of(py::handle object, const Array<Float, 2>& table) {
     if (!py::reinterpret_borrow<py::array>(object).writeable()) refuse("table", "is read-only");
     return {table.data, table.strides[0]};
@@ -239,10 +232,7 @@ void update_rows_rowwise_adagrad(py::handle table, py::handle accumulator, const
                                  const py::tuple& source, double lr, double eps, double l2, double grad_scale) {
     with_gradients(table, plan, source, [&](const auto& kernels, const auto& gradients, const auto& rows) {
         using Float = std::remove_reference_t<decltype(*rows.data)>;
-        const auto weights = weights_of(table, rows);
-        const auto state = need<Float, 1>(accumulator, "accumulator", Strides::any_outer, Use::write);
-        require_size("accumulator", state.size(), rows.size());
-        const Rows<Float> sums{state.data, state.strides[0]};
+        const auto weights = weights_of(table, rows), sums = row_state_of(accumulator, "accumulator", rows);
         const auto rate = rate_of<Float>(lr, l2, grad_scale);
         over_rows(gradients, [&](int64_t low, int64_t high) {
             kernels.rowwise_adagrad(gradients, weights, sums, rate, Float(eps), low, high);
@@ -251,16 +241,31 @@ void update_rows_rowwise_adagrad(py::handle table, py::handle accumulator, const
 }
 
 void update_rows_adam(py::handle table, py::handle moment1, py::handle moment2, const py::tuple& plan,
-                      const py::tuple& source, double step_size, double correction, double beta1, double beta2,
-                      double eps, double l2, double grad_scale) {
+                      const py::tuple& source, double step_size, double correction, double kept, double beta1,
+                      double beta2, double eps, double l2, double grad_scale) {
     with_gradients(table, plan, source, [&](const auto& kernels, const auto& gradients, const auto& rows) {
         using Float = std::remove_reference_t<decltype(*rows.data)>;
         const auto weights = weights_of(table, rows);
         const auto first = state_of(moment1, "moment1", rows), second = state_of(moment2, "moment2", rows);
         const auto rate = rate_of<Float>(step_size, l2, grad_scale);
+        const AdamStep<Float> now{Float(step_size), Float(correction), Float(kept)};
         over_rows(gradients, [&](int64_t low, int64_t high) {
-            kernels.adam(gradients, weights, first, second, rate, Float(correction), Float(beta1), Float(beta2),
-                         Float(eps), low, high);
+            kernels.adam(gradients, weights, first, second, rate, now, Float(beta1), Float(beta2), Float(eps), low,
+                         high);
+        });
+    });
+}
+
+void update_rows_ftrl(py::handle table, py::handle dual, py::handle accumulator, const py::tuple& plan,
+                      const py::tuple& source, double lr, double beta, double l1, double ridge, double l2,
+                      double grad_scale) {
+    with_gradients(table, plan, source, [&](const auto& kernels, const auto& gradients, const auto& rows) {
+        using Float = std::remove_reference_t<decltype(*rows.data)>;
+        const auto weights = weights_of(table, rows);
+        const auto duals = state_of(dual, "dual", rows), sums = state_of(accumulator, "accumulator", rows);
+        const auto rate = rate_of<Float>(lr, l2, grad_scale);
+        over_rows(gradients, [&](int64_t low, int64_t high) {
+            kernels.ftrl(gradients, weights, duals, sums, rate, Float(beta), Float(l1), Float(ridge), low, high);
         });
     });
 }
@@ -276,6 +281,7 @@ void bind_rows(py::module_& module) {
     module.def("update_rows_adagrad_", &update_rows_adagrad);
     module.def("update_rows_rowwise_adagrad_", &update_rows_rowwise_adagrad);
     module.def("update_rows_adam_", &update_rows_adam);
+    module.def("update_rows_ftrl_", &update_rows_ftrl);
 }
 
 } // namespace fastfm

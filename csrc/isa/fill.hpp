@@ -27,6 +27,7 @@ template <class Stored, class Id> constexpr LookupKernels<Stored, Id> lookup_ker
 
 template <class Float, class Id> constexpr RowKernels<Float, Id> row_kernels() {
     using Of = const RowGradients<Float, Id>&;
+    using Behind = const Missed<Id>&;
     RowKernels<Float, Id> k{};
     k.pool_largest = pool_largest<Float, Id>;
     k.materialize = [](Of of, Float* out, int64_t low, int64_t high) {
@@ -37,17 +38,42 @@ template <class Float, class Id> constexpr RowKernels<Float, Id> row_kernels() {
     };
     k.value_gradient = value_gradient<Float, Id>;
     k.sgd = [](Of of, Rows<Float> weights, Rate<Float> rate, int64_t low, int64_t high) {
-        for_each_row(of, Sgd<Float>{weights, rate}, low, high);
+        for_each_row(of, update(Sgd<Float>{weights}, rate.lr, rate), low, high);
     };
     k.adagrad = [](Of of, Rows<Float> weights, Rows<Float> sums, Rate<Float> rate, Float eps, int64_t low,
-                   int64_t high) { for_each_row(of, Adagrad<Float>{weights, sums, rate, eps}, low, high); };
+                   int64_t high) {
+        for_each_row(of, update(Adagrad<Float>{weights, sums, eps}, rate.lr, rate), low, high);
+    };
     k.rowwise_adagrad = [](Of of, Rows<Float> weights, Rows<Float> sums, Rate<Float> rate, Float eps, int64_t low,
                            int64_t high) {
-        for_each_row(of, RowwiseAdagrad<Float>{weights, sums, rate, eps}, low, high);
+        for_each_row(of, RowwiseAdagrad<Float>{weights, sums, eps}, rate, low, high);
     };
     k.adam = [](Of of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Rate<Float> rate,
-                Float correction, Float beta1, Float beta2, Float eps, int64_t low, int64_t high) {
-        for_each_row(of, Adam<Float>{weights, moment1, moment2, rate, correction, beta1, beta2, eps}, low, high);
+                AdamStep<Float> now, Float beta1, Float beta2, Float eps, int64_t low, int64_t high) {
+        for_each_row(of, update(Adam<Float>{weights, moment1, moment2, beta1, beta2, eps}, now, rate), low, high);
+    };
+    k.ftrl = [](Of of, Rows<Float> weights, Rows<Float> dual, Rows<Float> sums, Rate<Float> rate, Float beta, Float l1,
+                Float ridge, int64_t low, int64_t high) {
+        for_each_row(of, update(Ftrl<Float>{weights, dual, sums, beta, l1, ridge}, rate.lr, rate), low, high);
+    };
+    k.catch_up_sgd = [](Behind of, Rows<Float> weights, const Float* rates, Float l2, int64_t low, int64_t high) {
+        catch_up(of, Sgd<Float>{weights}, rates, l2, low, high);
+    };
+    k.catch_up_adagrad = [](Behind of, Rows<Float> weights, Rows<Float> sums, Float eps, const Float* rates, Float l2,
+                            int64_t low,
+                            int64_t high) { catch_up(of, Adagrad<Float>{weights, sums, eps}, rates, l2, low, high); };
+    k.catch_up_rowwise_adagrad = [](Behind of, Rows<Float> weights, Rows<Float> sums, Float eps, const Float* rates,
+                                    Float l2, int64_t low, int64_t high) {
+        catch_up(of, RowwiseAdagrad<Float>{weights, sums, eps}, rates, l2, low, high);
+    };
+    k.catch_up_adam = [](Behind of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Float beta1,
+                         Float beta2, Float eps, bool decays, const AdamStep<Float>* nows, Float l2, int64_t low,
+                         int64_t high) {
+        catch_up(of, Adam<Float>{weights, moment1, moment2, beta1, beta2, eps, decays}, nows, l2, low, high);
+    };
+    k.catch_up_ftrl = [](Behind of, Rows<Float> weights, Rows<Float> dual, Rows<Float> sums, Float beta, Float l1,
+                         Float ridge, const Float* rates, Float l2, int64_t low, int64_t high) {
+        catch_up(of, Ftrl<Float>{weights, dual, sums, beta, l1, ridge}, rates, l2, low, high);
     };
     return k;
 }
@@ -58,6 +84,10 @@ template <class Float> constexpr DenseKernels<Float> dense_kernels() {
                        int64_t high) { embedding_fm(GivenSlots<Float>{slots, fields}, out, low, high); };
     k.interact = interact_fields<Float>;
     k.interact_backward = interact_fields_backward<Float>;
+    k.pair_interaction = pair_interaction<Float>;
+    k.pair_interaction_backward = pair_interaction_backward<Float>;
+    k.pair_products = pair_products<Float>;
+    k.pair_products_backward = pair_products_backward<Float>;
     k.bias_relu_dropout = bias_relu_dropout<Float>;
     k.dropout = dropout<Float>;
     k.relu_backward = relu_backward<Float>;

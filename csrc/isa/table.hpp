@@ -21,6 +21,7 @@ template <class Float, class Id> struct RowKernels {
     using From = const Table<Float>&;
     using By = const Entries<Float, Id>&;
     using Of = const RowGradients<Float, Id>&;
+    using Behind = const Missed<Id>&;
 
     void (*pool_largest)(From, By, Float* out, int64_t* winners, int64_t low, int64_t high);
     void (*materialize)(Of, Float* out, int64_t low, int64_t high);
@@ -30,8 +31,20 @@ template <class Float, class Id> struct RowKernels {
     void (*adagrad)(Of, Rows<Float> weights, Rows<Float> sums, Rate<Float>, Float eps, int64_t low, int64_t high);
     void (*rowwise_adagrad)(Of, Rows<Float> weights, Rows<Float> sums, Rate<Float>, Float eps, int64_t low,
                             int64_t high);
-    void (*adam)(Of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Rate<Float>, Float correction,
+    void (*adam)(Of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Rate<Float>, AdamStep<Float> now,
                  Float beta1, Float beta2, Float eps, int64_t low, int64_t high);
+    void (*ftrl)(Of, Rows<Float> weights, Rows<Float> dual, Rows<Float> sums, Rate<Float>, Float beta, Float l1,
+                 Float ridge, int64_t low, int64_t high);
+    void (*catch_up_sgd)(Behind, Rows<Float> weights, const Float* rates, Float l2, int64_t low, int64_t high);
+    void (*catch_up_adagrad)(Behind, Rows<Float> weights, Rows<Float> sums, Float eps, const Float* rates, Float l2,
+                             int64_t low, int64_t high);
+    void (*catch_up_rowwise_adagrad)(Behind, Rows<Float> weights, Rows<Float> sums, Float eps, const Float* rates,
+                                     Float l2, int64_t low, int64_t high);
+    void (*catch_up_adam)(Behind, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Float beta1,
+                          Float beta2, Float eps, bool decays, const AdamStep<Float>* nows, Float l2, int64_t low,
+                          int64_t high);
+    void (*catch_up_ftrl)(Behind, Rows<Float> weights, Rows<Float> dual, Rows<Float> sums, Float beta, Float l1,
+                          Float ridge, const Float* rates, Float l2, int64_t low, int64_t high);
 };
 
 // Kernels without ids. `key` is null where nothing is dropped.
@@ -41,6 +54,12 @@ template <class Float> struct DenseKernels {
     void (*interact)(const Fields<Float>&, bool per_dim, Float* out, int64_t low, int64_t high);
     void (*interact_backward)(const Fields<Float>&, bool per_dim, const Float* grad, Float* out, int64_t low,
                               int64_t high);
+    void (*pair_interaction)(const FieldPairs<Float>&, Float* out, int64_t low, int64_t high);
+    void (*pair_interaction_backward)(const FieldPairs<Float>&, const Float* grad, Float* out, Float* weight_sums,
+                                      int64_t low, int64_t high);
+    void (*pair_products)(const FieldPairs<Float>&, Product, Float* out, int64_t low, int64_t high);
+    void (*pair_products_backward)(const FieldPairs<Float>&, Product, const Float* grad, Float* out, int64_t low,
+                                   int64_t high);
     void (*bias_relu_dropout)(Float* x, const Float* bias, int64_t columns, const Dropout* key, int64_t low,
                               int64_t high);
     void (*dropout)(const Float* x, Float* out, const Dropout& key, int64_t low, int64_t high);

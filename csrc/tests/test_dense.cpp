@@ -246,6 +246,53 @@ template <class Float> void test_losses(int64_t count, Draws& draws) {
     }
 }
 
+// log sum_c exp(z_c) - z_0 and the mean of softplus(z_c - z_0), in long double
+template <class Float> void test_group_losses(int64_t count, int64_t columns, Draws& draws) {
+    Buffer<Float> z = draws.quarters<Float>(count * columns);
+    const Buffer<Float> weights = draws.powers<Float>(count);
+    for (int64_t k = 0; k < z.size(); ++k) z[k] *= k % 3 == 0 ? 4 : k % 3 == 1 ? 20 : 400;
+    for (const bool weighted : {false, true}) {
+        const Float* const given = weighted ? weights.data() : nullptr;
+        constexpr double mass = 3;
+        const double negatives = columns > 1 ? double(columns - 1) : 1;
+        double softmax = 0, ranking = 0, found = 0;
+        Buffer<Float> grad(count * columns);
+        std::vector<double> by_softmax(size_t(count * columns)), by_ranking(size_t(count * columns));
+        for (int64_t b = 0; b < count; ++b) {
+            const double weight = weighted ? double(weights[b]) : 1;
+            const Float* row = z.data() + b * columns;
+            long double total = 0;
+            for (int64_t c = 0; c < columns; ++c) total += std::exp((long double)row[c] - row[0]);
+            softmax += weight * double(std::log(total));
+            double* const slopes = &by_ranking[size_t(b * columns)];
+            for (int64_t c = 0; c < columns; ++c) {
+                const long double apart = (long double)row[c] - row[0];
+                by_softmax[size_t(b * columns + c)] = weight * double(std::exp(apart) / total - (c == 0)) / mass;
+                if (c == 0) continue;
+                ranking +=
+                    weight * double(std::fmax(apart, 0.0L) + std::log1p(std::exp(-std::fabs(apart)))) / negatives;
+                slopes[c] = weight * double(1 / (1 + std::exp(-apart))) / negatives / mass;
+                slopes[0] -= slopes[c];
+            }
+        }
+        const auto blank = [&] { std::fill(grad.begin(), grad.end(), unwritten<Float>()), found = 0; };
+        const auto check = [&](double loss, const std::vector<double>& slopes) {
+            check_close(found, loss);
+            for (int64_t k = 0; k < grad.size(); ++k) check_close(grad[k], slopes[size_t(k)]);
+        };
+        in_any_cut(
+            count, blank,
+            [&](int64_t low, int64_t high) {
+                found += softmax_cross_entropy(z.data(), columns, given, mass, grad.data(), low, high);
+            },
+            [&] { check(softmax, by_softmax); });
+        in_any_cut(
+            count, blank,
+            [&](int64_t low, int64_t high) { found += bpr(z.data(), columns, given, mass, grad.data(), low, high); },
+            [&] { check(ranking, by_ranking); });
+    }
+}
+
 template <class Float> void test_numbers() {
     Draws draws(6);
     for (const int64_t columns : dims)
@@ -257,6 +304,8 @@ template <class Float> void test_numbers() {
             test_interactions<Float>(rows, columns, draws);
         }
     for (const int64_t count : {0, 1, 2, 33}) test_losses<Float>(count, draws);
+    for (const int64_t count : {0, 1, 2, 33})
+        for (const int64_t columns : {1, 2, 7}) test_group_losses<Float>(count, columns, draws);
 }
 
 int main() {

@@ -48,7 +48,7 @@ template <class Float> void test_updates(int64_t dim, Draws& draws) {
         RowGradients<Float, int32_t> own = of;
         own.rows = out.data();
         const Rows<Float> weights{out.data(), own.stride}, sums{out.data() + source.rows.size(), own.stride};
-        for_each_row(own, Adagrad<Float>{weights, sums, rate, Float(1e-6)}, low, high);
+        for_each_row(own, update(Adagrad<Float>{weights, sums, Float(1e-6)}, rate.lr, rate), low, high);
     });
 }
 

@@ -5,7 +5,8 @@
 using namespace fastfm;
 using namespace fastfm::tests;
 
-constexpr double lr = 0.25, eps = 0.125, beta1 = 0.5, beta2 = 0.75, correction = 1.5;
+constexpr double lr = 0.25, eps = 0.125, beta1 = 0.5, beta2 = 0.75, correction = 1.5, kept = 0.875;
+constexpr double beta = 0.5, l1 = 0.25, ridge = 0.5;
 
 // A table's weights and states, rows of `stride` numbers of which `columns` count. Squares must not be negative.
 template <class Float> struct State {
@@ -42,7 +43,17 @@ struct Row {
         for (size_t d = 0; d < g.size(); ++d) {
             moment[d] = beta1 * moment[d] + (1 - beta1) * g[d];
             square[d] = beta2 * square[d] + (1 - beta2) * g[d] * g[d];
-            weight[d] -= lr * moment[d] / (std::sqrt(square[d]) * correction + eps);
+            weight[d] = kept * weight[d] - lr * moment[d] / (std::sqrt(square[d]) * correction + eps);
+        }
+    }
+    void ftrl() {
+        for (size_t d = 0; d < g.size(); ++d) {
+            square[d] += g[d] * g[d];
+            const double slope = (beta + std::sqrt(square[d])) / lr, w = weight[d];
+            if (w != 0) moment[d] = -std::copysign(l1, w) - ridge * w;
+            moment[d] += g[d] - slope * w;
+            const double over = std::fabs(moment[d]) - l1;
+            weight[d] = over > 0 ? -std::copysign(over, moment[d]) / (slope + ridge) : 0;
         }
     }
     void rowwise_adagrad() {
@@ -98,19 +109,29 @@ template <class Float, class Id> void test_rules(const SourceShape& shape, doubl
             after.clear(), after.push_back(before);
             of.rows = after[0].arrays[0].data(); // the rows that the rule changes are read as well
         };
-        const auto work = [&](int64_t low, int64_t high) { for_each_row(of, make_rule(after[0]), low, high); };
+        const auto work = [&](int64_t low, int64_t high) {
+            const auto rule = make_rule(after[0]);
+            if constexpr (std::is_same_v<std::decay_t<decltype(rule)>, RowwiseAdagrad<Float>>)
+                for_each_row(of, rule, rate, low, high);
+            else for_each_row(of, rule, low, high);
+        };
         in_any_cut(of.plan.count, prepare, work,
                    [&] { check_state(source, before, after[0], l2, grad_scale, formula); });
     };
-    test_rule(&Row::sgd, [&](auto& state) { return Sgd<Float>{state.rows(0), rate}; });
-    test_rule(&Row::adagrad,
-              [&](auto& state) { return Adagrad<Float>{state.rows(0), state.rows(2), rate, Float(eps)}; });
+    test_rule(&Row::sgd, [&](auto& state) { return update(Sgd<Float>{state.rows(0)}, rate.lr, rate); });
+    test_rule(&Row::adagrad, [&](auto& state) {
+        return update(Adagrad<Float>{state.rows(0), state.rows(2), Float(eps)}, rate.lr, rate);
+    });
     test_rule(&Row::adam, [&](auto& state) {
-        return Adam<Float>{state.rows(0),     state.rows(1), state.rows(2), rate,
-                           Float(correction), Float(beta1),  Float(beta2),  Float(eps)};
+        const Adam<Float> rule{state.rows(0), state.rows(1), state.rows(2), Float(beta1), Float(beta2), Float(eps)};
+        return update(rule, {rate.lr, Float(correction), Float(kept)}, rate);
+    });
+    test_rule(&Row::ftrl, [&](auto& state) {
+        const Ftrl<Float> rule{state.rows(0), state.rows(1), state.rows(2), Float(beta), Float(l1), Float(ridge)};
+        return update(rule, rate.lr, rate);
     });
     test_rule(&Row::rowwise_adagrad,
-              [&](auto& state) { return RowwiseAdagrad<Float>{state.rows(0), state.row_sums(), rate, Float(eps)}; });
+              [&](auto& state) { return RowwiseAdagrad<Float>{state.rows(0), state.row_sums(), Float(eps)}; });
 }
 
 template <class Float, class Id> void test_updates() {

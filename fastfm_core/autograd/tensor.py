@@ -22,14 +22,15 @@ class Tensor:
     grad           sum of the gradients since it was set to None: an array, or a ``RowGradient`` of a looked-up table
     requires_grad  whether backward passes reach it
     version        counts in-place changes; gradients of what it was before are refused
+    behind         None, or an optimizer's behind(rows [U] or None for all), which brings rows to the present
     """
 
     def __init__(self, data: np.ndarray, backend: Backend, *, requires_grad: bool = False) -> None:
-        self.data = data
-        self.backend = backend
+        self.data, self.backend = data, backend
         self.requires_grad = requires_grad
         self.grad: Any = None
         self.version = 0
+        self.behind: Any = None
         self.node: Any = None  # the context that computed it; None for leaves
         self.index = 0  # which of the node's outputs it is
 

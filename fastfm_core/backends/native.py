@@ -15,7 +15,7 @@ import numpy as np
 
 from fastfm_core import _native, random
 from fastfm_core.backends import blas, shared
-from fastfm_core.contract import DropoutKey, EmbeddingFM, Entries, RowPlan, RowSource, is_half
+from fastfm_core.contract import DropoutKey, EmbeddingFM, Entries, Product, RowPlan, RowSource, is_half
 from fastfm_core.errors import InputError
 
 name = "native"
@@ -113,6 +113,24 @@ def bi_interaction_backward(grad: np.ndarray, fields: np.ndarray) -> np.ndarray:
     return _native.interact_backward(grad, fields, True)
 
 
+def pair_interaction(vectors: np.ndarray, pairs: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    return _native.pair_interaction(vectors, pairs, weights)
+
+
+def pair_interaction_backward(
+    grad: np.ndarray, vectors: np.ndarray, pairs: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    return _native.pair_interaction_backward(grad, vectors, pairs, weights)
+
+
+def pair_products(vectors: np.ndarray, pairs: np.ndarray, product: Product) -> np.ndarray:
+    return _native.pair_products(vectors, pairs, product)
+
+
+def pair_products_backward(grad: np.ndarray, vectors: np.ndarray, pairs: np.ndarray, product: Product) -> np.ndarray:
+    return _native.pair_products_backward(grad, vectors, pairs, product)
+
+
 # ---- rows -----------------------------------------------------------------------------------------------------------
 
 
@@ -159,9 +177,74 @@ def update_rows_adam_(
     *, step: int, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
     l2: float = 0.0, grad_scale: float = 1.0,
 ) -> None:  # fmt: skip
-    rate, correction = lr / (1.0 - beta1**step), (1.0 - beta2**step) ** -0.5
-    arguments = (rate, correction, beta1, beta2, eps, l2, grad_scale)
+    update_rows_adamw_(
+        table, moment1, moment2, plan, source, step=step, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=0.0,
+        l2=l2, grad_scale=grad_scale,
+    )  # fmt: skip
+
+
+def update_rows_adamw_(
+    table: np.ndarray, moment1: np.ndarray, moment2: np.ndarray, plan: RowPlan, source: RowSource,
+    *, step: int, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+    weight_decay: float = 0.01, l2: float = 0.0, grad_scale: float = 1.0,
+) -> None:  # fmt: skip
+    rate, correction, kept = lr / (1.0 - beta1**step), (1.0 - beta2**step) ** -0.5, 1.0 - lr * weight_decay
+    arguments = (rate, correction, kept, beta1, beta2, eps, l2, grad_scale)
     _native.update_rows_adam_(table, moment1, moment2, plan, source, *arguments)
+
+
+def update_rows_ftrl_(
+    table: np.ndarray, dual: np.ndarray, accumulator: np.ndarray, plan: RowPlan, source: RowSource,
+    *, lr: float, beta: float = 1.0, l1: float = 0.0, ridge: float = 0.0, l2: float = 0.0, grad_scale: float = 1.0,
+) -> None:  # fmt: skip
+    _native.update_rows_ftrl_(table, dual, accumulator, plan, source, lr, beta, l1, ridge, l2, grad_scale)
+
+
+def catch_up_rows_sgd_(
+    table: np.ndarray, last: np.ndarray, rows: np.ndarray | None, *, step: int, rates: np.ndarray, l2: float = 0.0
+) -> None:
+    _native.catch_up_rows_sgd_(table, last, rows, step, rates, l2)
+
+
+def catch_up_rows_adagrad_(
+    table: np.ndarray, accumulator: np.ndarray, last: np.ndarray, rows: np.ndarray | None,
+    *, step: int, rates: np.ndarray, eps: float = 1e-10, l2: float = 0.0,
+) -> None:  # fmt: skip
+    _native.catch_up_rows_adagrad_(table, accumulator, last, rows, step, rates, eps, l2)
+
+
+def catch_up_rows_rowwise_adagrad_(
+    table: np.ndarray, accumulator: np.ndarray, last: np.ndarray, rows: np.ndarray | None,
+    *, step: int, rates: np.ndarray, eps: float = 1e-10, l2: float = 0.0,
+) -> None:  # fmt: skip
+    _native.catch_up_rows_rowwise_adagrad_(table, accumulator, last, rows, step, rates, eps, l2)
+
+
+def catch_up_rows_adam_(
+    table: np.ndarray, moment1: np.ndarray, moment2: np.ndarray, last: np.ndarray, rows: np.ndarray | None,
+    *, step: int, rates: np.ndarray, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, l2: float = 0.0,
+) -> None:  # fmt: skip
+    catch_up_rows_adamw_(
+        table, moment1, moment2, last, rows, step=step, rates=rates, beta1=beta1, beta2=beta2, eps=eps,
+        weight_decay=0.0, l2=l2,
+    )  # fmt: skip
+
+
+def catch_up_rows_adamw_(
+    table: np.ndarray, moment1: np.ndarray, moment2: np.ndarray, last: np.ndarray, rows: np.ndarray | None,
+    *, step: int, rates: np.ndarray, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+    weight_decay: float = 0.01, l2: float = 0.0,
+) -> None:  # fmt: skip
+    constants = shared.adam_constants(step, rates, beta1, beta2, weight_decay)
+    arguments = (*constants, beta1, beta2, eps, weight_decay != 0, l2)
+    _native.catch_up_rows_adam_(table, moment1, moment2, last, rows, step, *arguments)
+
+
+def catch_up_rows_ftrl_(
+    table: np.ndarray, dual: np.ndarray, accumulator: np.ndarray, last: np.ndarray, rows: np.ndarray | None,
+    *, step: int, rates: np.ndarray, beta: float = 1.0, l1: float = 0.0, ridge: float = 0.0, l2: float = 0.0,
+) -> None:  # fmt: skip
+    _native.catch_up_rows_ftrl_(table, dual, accumulator, last, rows, step, rates, beta, l1, ridge, l2)
 
 
 # ---- dense ----------------------------------------------------------------------------------------------------------
@@ -211,6 +294,14 @@ def mean_squared_error(
     predictions: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
 ) -> tuple[float, np.ndarray]:
     return _native.mean_squared_error(predictions, labels, weights)
+
+
+def softmax_cross_entropy(logits: np.ndarray, weights: np.ndarray | None) -> tuple[float, np.ndarray]:
+    return _native.softmax_cross_entropy(logits, weights)
+
+
+def bpr(logits: np.ndarray, weights: np.ndarray | None) -> tuple[float, np.ndarray]:
+    return _native.bpr(logits, weights)
 
 
 def _inverse_deviation(variance: np.ndarray, eps: float) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from fastfm_core.contract import Entries, RowPlan
 
 KEY_ROWS = 1 << 31  # rows beyond this do not fit the upper half of a sort key of row and position
+BLOCK = 4096  # steps whose bias corrections are kept together
 
 
 def entry_slots(entries: Entries) -> np.ndarray | None:
@@ -47,3 +49,24 @@ def plan_by_comparison(ids: np.ndarray) -> RowPlan:
     order = np.argsort(ids, kind="stable").astype(np.int32)
     rows, starts = np.unique(ids[order], return_index=True)
     return RowPlan(rows, np.append(starts, len(ids)), order)
+
+
+def adam_constants(
+    step: int, rates: np.ndarray, beta1: float, beta2: float, weight_decay: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What AdamW multiplies m, sqrt(v) and w with in each of the steps up to ``step`` that have these rates, [K]."""
+    sizes = rates / _bias_corrections(beta1, step, len(rates))
+    return sizes, _bias_corrections(beta2, step, len(rates)) ** -0.5, 1.0 - rates * weight_decay
+
+
+def _bias_corrections(beta: float, step: int, count: int) -> np.ndarray:
+    """1 - beta^t of the ``count`` steps up to ``step``."""
+    first = step - count + 1
+    start = first // BLOCK
+    blocks = [_block_of_corrections(beta, block) for block in range(start, step // BLOCK + 1)]
+    return np.concatenate([np.zeros(0), *blocks])[first - start * BLOCK :][:count]
+
+
+@functools.lru_cache(maxsize=1024)
+def _block_of_corrections(beta: float, block: int) -> np.ndarray:
+    return np.array([1.0 - beta**t for t in range(block * BLOCK, (block + 1) * BLOCK)])

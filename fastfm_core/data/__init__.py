@@ -6,7 +6,7 @@ from fastfm_core.data.batches import Batches
 from fastfm_core.data.encode import Encoder
 from fastfm_core.data.encoded import Encoded
 from fastfm_core.data.readers import open_table, read_table
-from fastfm_core.data.schema import Categorical, Cross, MultiHot, Numeric, Schema
+from fastfm_core.data.schema import Categorical, Cross, History, MultiHot, Numeric, Schema
 
 __all__ = [
     "Batches",
@@ -14,6 +14,7 @@ __all__ = [
     "Cross",
     "Encoded",
     "Encoder",
+    "History",
     "MultiHot",
     "Numeric",
     "Schema",

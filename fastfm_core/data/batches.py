@@ -34,6 +34,8 @@ class Batches:
                      ``plan_rows``, for training; None: batches carry none
     """
 
+    negatives = 0  # samples that follow each positive one
+
     def __init__(
         self,
         encoded: Encoded,
@@ -65,6 +67,11 @@ class Batches:
         return -(-len(self.rows) // self.batch_size)
 
     @property
+    def samples(self) -> int:
+        """Samples per epoch."""
+        return len(self.rows)
+
+    @property
     def labels(self) -> np.ndarray:
         """[k] float32, in the order of ``rows``. InputError when the table has none."""
         if self.encoded.labels is None:
@@ -74,12 +81,16 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, each sample once, from batch number ``start`` (the first is 0) on."""
         for number, rows in enumerate(self._cut(self._windows(epoch, start * self.batch_size)), start):
-            batch = self.encoded.take(rows)
+            batch = self._taken(rows, epoch)
             if self._drops:
                 self._drop_ids_(batch.entries, epoch, number)
             if self.plan is not None:  # of the ids as they are looked up, so after some were dropped
                 batch = batch._replace(plan=self.plan(batch.entries.ids, self.encoded.rows))
             yield batch
+
+    def _taken(self, rows: np.ndarray, epoch: int) -> Batch:
+        """The batch of these samples, without a plan."""
+        return self.encoded.take(rows)
 
     def _cut(self, windows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         """Row numbers in pieces of any size -> in pieces of the batch size."""

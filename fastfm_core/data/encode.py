@@ -6,6 +6,7 @@ share a vocabulary share the rows. A table may be fitted and encoded in pieces: 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from fastfm_core.contract import Pooling
 from fastfm_core.data.codecs import UNKNOWN, Codec, Placed, Rows, codec_of, fitter_of, write_rows
 from fastfm_core.data.columns import Table, column_of, table_length
 from fastfm_core.data.encoded import Encoded
-from fastfm_core.data.schema import EVERYWHERE, MultiHot, Schema
+from fastfm_core.data.history import Histories, Past, Visits, histories_of, whole_columns
+from fastfm_core.data.schema import EVERYWHERE, History, MultiHot, Schema
 from fastfm_core.errors import InputError
 
 LARGE_TABLE = 1_000_000
@@ -49,9 +51,10 @@ class EncoderFit:
         for (_, fitter), part in zip(self._fitters, seen, strict=True):
             fitter.merge(part)
 
-    def finish(self) -> Encoder:
-        """The fitted encoder."""
-        return Encoder(self.schema, [fitter.finish(field) for field, fitter in self._fitters], self.min_count)
+    def finish(self, visits: Mapping[str, Visits] | None = None) -> Encoder:
+        """The fitted encoder. ``visits``: what it remembers for its histories, see ``Histories.remembered``."""
+        codecs = [fitter.finish(field) for field, fitter in self._fitters]
+        return Encoder(self.schema, codecs, self.min_count, visits)
 
 
 class Encoder:
@@ -66,16 +69,24 @@ class Encoder:
     unknown_rows     [F] int64, -1 for a field without
     drop_to_unknown  [F] bool: fields whose unknown row no rare training value feeds, so ids must be dropped to it
     uses             (first, pairs, deep), each [F] bool: where the fields take part; None: all of them everywhere
+    sides            [F] whom each field describes: "user", "item" or ""
+    ranges           (bases, sizes, dims), each [F] int64, a dim of 0 being the model's; None: all are
+    histories        the fields that are histories; visits: by their names, the last visits of each user of the table
+                     that it was fitted on, all parts of it
     """
 
-    def __init__(self, schema: Schema, codecs: list[Codec], min_count: int) -> None:
+    def __init__(
+        self, schema: Schema, codecs: list[Codec], min_count: int, visits: Mapping[str, Visits] | None = None
+    ) -> None:
         if not any(codec.rows for codec in codecs):
             raise InputError("every column is a raw number: at least one must be an embedding field")
         self.schema = schema
         self.min_count = min_count
+        self.histories, self.visits = histories_of(schema.fields), dict(visits or {})
         self._codecs = codecs
         self._fields = [codec for codec in codecs if codec.rows]
         self.field_names = [codec.field.name for codec in self._fields]
+        self.sides = [schema.side(name) for name in self.field_names]
         self.dense_names = [codec.field.name for codec in codecs if "raw" in codec.field.use]
         self.sizes = np.array([codec.rows for codec in self._fields], np.int64)
         self.bases, self.rows = self._ranges()
@@ -87,8 +98,10 @@ class Encoder:
         self.unknown_rows = np.array([base + UNKNOWN if codec.has_unknown else -1 for codec, base in owners], np.int64)
         self.drop_to_unknown = np.array([c.has_unknown and not c.rare_training for c in self._fields], bool)
         uses = [np.array([part in codec.field.use for codec in self._fields]) for part in EVERYWHERE]
+        dims = np.array([getattr(schema.owner(codec.field), "dim", None) or 0 for codec in self._fields], np.int64)
+        self.ranges = (self.bases, self.sizes, dims) if dims.any() else None
         self.uses = None if all(part.all() for part in uses) else tuple(uses)
-        pooled = [field.pooling for field in schema.fields if isinstance(field, MultiHot)]
+        pooled = [field.pooling for field in schema.fields if isinstance(field, MultiHot | History)]
         self._ragged = bool(pooled)
         self._pooling: Pooling = "none" if "none" in pooled else "sum"
 
@@ -118,11 +131,19 @@ class Encoder:
         rows = np.arange(table_length(columns)) if train_rows is None else np.asarray(train_rows)
         fitting = EncoderFit(schema, default_min_count(len(rows)) if min_count is None else min_count)
         fitting.merge(fitting.observe(columns, rows, sampled_rows(rows)))
-        return fitting.finish()
+        whole = whole_columns(schema.fields, columns, training=True)
+        return fitting.finish(Histories(schema.fields, whole).remembered())
 
     def transform(self, columns: Table, labels: np.ndarray | None = None, weights: np.ndarray | None = None) -> Encoded:
-        """Encodes a table; columns the schema does not name are ignored. Labels and weights [n] become float32."""
+        """Encodes a table; columns the schema does not name are ignored. Labels and weights [n] become float32.
+
+        A piece of a table brings the histories of its rows along, by ``Histories.of_rows``; else the rows are a whole
+        table, and their histories those of this table and of the remembered visits.
+        """
         count = table_length({name: column_of(columns, name) for name in self.schema.columns})
+        if not all(isinstance(columns.get(field.name), Past) for field in self.histories):
+            whole = whole_columns(self.histories, columns)
+            columns = columns | Histories(self.histories, whole, self.visits).of_rows(0, count)
         ids, values, offsets, dense = (self._bags if self._ragged else self._rows)(columns, count)
         return Encoded(
             ids,
@@ -147,7 +168,8 @@ class Encoder:
         """A JSON-able description from which ``from_dict`` makes an encoder that gives the same ids."""
         owned = [self.schema.owner(codec.field) is codec.field for codec in self._codecs]
         states = [codec.to_dict() if own else None for codec, own in zip(self._codecs, owned, strict=True)]
-        return {"schema": self.schema.to_dict(), "min_count": self.min_count, "codecs": states}
+        visits = {name: visits.to_dict() for name, visits in self.visits.items()}
+        return {"schema": self.schema.to_dict(), "min_count": self.min_count, "codecs": states, "visits": visits}
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Encoder:
@@ -155,7 +177,8 @@ class Encoder:
         schema = Schema.from_dict(description["schema"])
         states = dict(zip(schema.names, description["codecs"], strict=True))
         codecs = [codec_of(field, states[schema.owner(field).name]) for field in schema.fields]
-        return cls(schema, codecs, description["min_count"])
+        visits = {name: Visits.from_dict(state) for name, state in description.get("visits", {}).items()}
+        return cls(schema, codecs, description["min_count"], visits)
 
     def _ranges(self) -> tuple[np.ndarray, int]:
         """([F] first row of each field, V)."""

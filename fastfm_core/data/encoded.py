@@ -7,7 +7,8 @@ Ids are checked here, once, against the arena's rows; a batch taken from here ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,6 +73,22 @@ class Encoded:
             weights=_rows_of(self.weights, rows),
         )
 
+    def take_mixed(self, rows: np.ndarray, others: np.ndarray, fields: np.ndarray, dense: np.ndarray) -> Batch:
+        """The samples ``rows`` [B], of which some fields [F] and raw numbers [I] bool are those of ``others`` [B]."""
+        slots = np.where(fields, others[:, None], rows[:, None]) * self.fields + np.arange(self.fields)
+        slots = slots.reshape(-1)
+        if self.offsets is None:
+            values = None if self.values is None else self.values.reshape(-1).take(slots)
+            entries = Entries(self.ids.reshape(-1).take(slots), self.fields, values=values, pooling=self.pooling)
+        else:
+            positions, offsets = ragged_positions(self.offsets, slots)
+            values = _rows_of(self.values, positions)
+            entries = Entries(self.ids.take(positions), self.fields, offsets, values, self.pooling)
+        raw = _rows_of(self.dense, rows)
+        if raw is not None and self.dense is not None:
+            raw[:, dense] = self.dense.take(others, axis=0)[:, dense]
+        return Batch(entries, raw, _rows_of(self.labels, rows), _rows_of(self.weights, rows))
+
     def unknown_counts(self, rows: np.ndarray | None = None) -> np.ndarray:
         """[2, F] int64: the unknown entries and all entries of each field, in the samples ``rows`` [k] (None: all)."""
         rows = np.arange(len(self)) if rows is None else rows
@@ -85,6 +102,25 @@ class Encoded:
         unknown = field[entries.ids == self.unknown_rows[field]]
         return np.stack([np.bincount(found, minlength=self.fields) for found in (unknown, field)])
 
+    def exchanged(self, order: np.ndarray, field: int | None, number: int | None) -> Encoded:
+        """These samples, with a field's entries and a raw number of the samples ``order`` [n]; None: of no field, of no
+        number."""
+        dense = self.dense
+        if dense is not None and number is not None:
+            dense = dense.copy()
+            dense[:, number] = dense[order, number]
+        if field is None:
+            return replace(self, dense=dense, checked=True)
+        source = np.tile(np.arange(len(self))[:, None], self.fields)
+        source[:, field] = order
+        slots = (source * self.fields + np.arange(self.fields)).reshape(-1)
+        positions, offsets = (slots, None) if self.offsets is None else ragged_positions(self.offsets, slots)
+        ids, values = (
+            None if array is None else array.reshape(-1)[positions].reshape(array.shape)
+            for array in (self.ids, self.values)
+        )
+        return replace(self, ids=ids, values=values, offsets=offsets, dense=dense, checked=True)
+
     def _entries(self, rows: np.ndarray) -> Entries:
         if self.offsets is None:
             values = None if self.values is None else self.values.take(rows, axis=0).reshape(-1)
@@ -96,6 +132,17 @@ class Encoded:
         np.add(slots, (taken[:-1] - slots[:, 0])[:, None], out=offsets[:-1].reshape(-1, self.fields))
         offsets[-1] = taken[-1]
         return Entries(self.ids.take(positions), self.fields, offsets, _rows_of(self.values, positions), self.pooling)
+
+
+def concatenated(pieces: Sequence[Encoded]) -> Encoded:
+    """Pieces of one table, at least one, in their order."""
+    first = pieces[0]
+    names = [name for name in ("ids", "values", "dense", "labels", "weights") if getattr(first, name) is not None]
+    arrays = {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names}
+    if first.offsets is not None:
+        lengths = [np.diff(piece.offsets) for piece in pieces if piece.offsets is not None]
+        arrays["offsets"] = np.append(0, np.cumsum(np.concatenate(lengths)))
+    return replace(first, checked=True, **arrays)
 
 
 def _rows_of(array: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:

@@ -1,7 +1,8 @@
 """A fitted encoder grown by the values of new training rows, and where its rows have moved.
 
 A field's rows stay in their order and the new values' rows follow them, so the arena is laid out anew while row i of a
-field remains row i of that field. Numbers keep the scaling that the model was trained with.
+field remains row i of that field. Numbers keep the scaling that the model was trained with. Of both
+tables' visits each user's last are remembered.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ def extended(old: Encoder, fresh: Encoder) -> Encoder:
     """``old`` with the values that ``fresh`` knows as well, in its order; ``fresh`` has the same schema."""
     ours, theirs = old.to_dict(), fresh.to_dict()
     codecs = [_extended(*pair) for pair in zip(ours["codecs"], theirs["codecs"], strict=True)]
-    return Encoder.from_dict({**ours, "min_count": theirs["min_count"], "codecs": codecs})
+    grown = Encoder.from_dict({**ours, "min_count": theirs["min_count"], "codecs": codecs})
+    for field in grown.histories:
+        visits = old.visits[field.name].followed_by(fresh.visits[field.name])
+        grown.visits[field.name] = visits.last(field.length)
+    return grown
 
 
 def moved_rows(old: Encoder, new: Encoder) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args
 
 from fastfm_core.data.columns import Table, column_of, factorize, parse_number, table_length, unknown_column
 from fastfm_core.data.labels import parse_expression
-from fastfm_core.data.schema import EVERYWHERE, Categorical, Field, MultiHot, Numeric, Schema, Transform
+from fastfm_core.data.schema import EVERYWHERE, Categorical, Cross, Field, History, MultiHot, Numeric, Schema, Transform
 from fastfm_core.data.text import Bags
 from fastfm_core.errors import InputError
 
@@ -65,18 +65,43 @@ def resolve(
     drop: str | None = None,
     id: str | None = None,
     weight: str | None = None,
+    cross: str | None = None,
+    user: str | None = None,
+    item: str | None = None,
 ) -> TypedColumns:
     """Types the columns: as declared, by comma-separated options, as the file says of itself (hints), else by a guess.
 
     ``*`` in one option stands for all columns not named elsewhere. What may follow a name and a colon: of --multihot
-    the separator ('genres:|'), then ':weighted'; of --numeric the use or the transform ('age:raw', 'age:log1p'); of
-    --categorical the number of buckets to hash to ('user:100000'). What --id and --weight name is left out.
+    the separator ('genres:|'), then ':weighted'; of --numeric the use or the transform ('age:raw', 'age:log1p'), where
+    a column that is named again becomes a further field ('age,age:square'); of --categorical the number of buckets to
+    hash to ('user:100000'). What --id and --weight name is left out. --cross names products of columns,
+    'age*gender,user*genre:1000000', with the number of buckets where it is not 100,000.
+    --user and --item name the columns of each, first the one that identifies it, which is categorical unless typed.
     InputError for unknown or doubly named columns.
     """
     options = {"categorical": categorical, "numeric": numeric, "multihot": multihot, "drop": drop}
     options |= {"id": id, "weight": weight}
-    chosen = _chosen(options, list(columns), _label_column(columns, label))
-    return _type_columns(columns, label, chosen, {field.name: field for field in declared}, hints or {})
+    chosen, further = _chosen(options, list(columns), _label_column(columns, label))
+    known = {field.name: field for field in declared}
+    added: list[tuple[Field, str]] = [(_cross(item), "cross") for item in (cross or "").split(",") if item.strip()]
+    added += [(field, "numeric") for field in further]
+    for field, option in added:
+        if field.name in known:
+            raise InputError(f"field {field.name!r} of --{option} is declared already: keep one")
+        known[field.name] = field
+    sides = {"user": _names(user), "item": _names(item)}
+    for side, names in sides.items():
+        for name in names:
+            if name not in known and name not in columns:
+                raise InputError(f"--{side}: {unknown_column(name, list(columns))}")
+    ids = {names[0]: f"by --{side}" for side, names in sides.items() if names}
+    typed = _type_columns(columns, label, chosen, known, hints or {}, ids)
+    typed.reasons.update({field.name: f"by --{option}" for field, option in added})
+    return typed._replace(schema=Schema(typed.schema.fields, label, **sides))
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def _type_columns(
@@ -85,6 +110,7 @@ def _type_columns(
     chosen: dict[str, tuple[str, str]],
     declared: Mapping[str, Field] = MappingProxyType({}),
     hints: Mapping[str, str] = MappingProxyType({}),
+    ids: Mapping[str, str] = MappingProxyType({}),
 ) -> TypedColumns:
     label_column = _label_column(columns, label)
     fields: list[Field] = []
@@ -103,6 +129,8 @@ def _type_columns(
             field, reasons[name] = MAKERS[option](name, argument), f"by --{option}"
         elif name in hints:
             field, reasons[name] = HINTED[hints[name]](name), "by the file"
+        elif name in ids:
+            field, reasons[name] = Categorical(name), ids[name]
         else:
             field, reasons[name] = _guess_column(name, columns)
         fields += [field] if field else []
@@ -127,17 +155,33 @@ def _categorical(name: str, argument: str) -> Field:
     return Categorical(name, buckets=int(argument[1:]) if argument else None)
 
 
-def _numeric(name: str, argument: str) -> Field:
+def _numeric(name: str, argument: str, source: str | None = None) -> Numeric:
     words = [word for word in argument.split(":") if word]
     transforms: list[Any] = [word for word in words if word in get_args(Transform)]
     uses = ",".join(word for word in words if word not in transforms)
-    return Numeric(name, use=uses or EVERYWHERE, transform=transforms[0] if transforms else "auto")
+    return Numeric(name, use=uses or EVERYWHERE, transform=transforms[0] if transforms else "auto", source=source)
+
+
+def _numeric_again(name: str, argument: str, names: list[str]) -> Numeric:
+    """A further field of a column of numbers: 'age' and ':square' make 'age square'."""
+    field = " ".join([name, *argument.split(":")[1:]]) if argument else f"{name} auto"
+    if field in names:
+        raise InputError(f"--numeric {name}{argument}: {field!r} is a column as well: declare a field of another name")
+    return _numeric(field, argument, source=name)
 
 
 def _multihot(name: str, argument: str) -> Field:
     separator = argument.removesuffix(":weighted")
     weighted = separator != argument
     return MultiHot(name, separator[1:], weighted=weighted) if argument else MultiHot(name)
+
+
+def _cross(item: str) -> Cross:
+    text, colon, buckets = item.strip().partition(":")
+    columns = tuple(column.strip() for column in text.split("*"))
+    if len(columns) < 2 or not all(columns) or (colon and not buckets.isdecimal()):
+        raise InputError(f"--cross {item}: write columns with * between, and buckets behind a colon: a*b:100000")
+    return Cross(columns, buckets=int(buckets)) if buckets else Cross(columns)
 
 
 def _drop(name: str, argument: str) -> None:
@@ -160,18 +204,25 @@ HINTED: dict[str, Callable[[str], Field]] = {
 }
 
 
-def _chosen(options: dict[str, str | None], names: list[str], label: str | None) -> dict[str, tuple[str, str]]:
-    """Named column (or "*") -> (option, what follows the name, its colon included)."""
+def _chosen(
+    options: dict[str, str | None], names: list[str], label: str | None
+) -> tuple[dict[str, tuple[str, str]], list[Numeric]]:
+    """Named column (or "*") -> (option, what follows the name, its colon included); and further fields of columns."""
     chosen: dict[str, tuple[str, str]] = {}
+    further: list[Numeric] = []
     for option, text in options.items():
         for item in filter(str.strip, (text or "").split(",")):
             name, argument = _split_item(item.lstrip(), names)
             if name == label:
                 raise InputError(f"--{option} names {name!r}, which is the label: leave it out")
-            if name in chosen:
-                raise InputError(f"column {name!r} is named by --{chosen[name][0]} and again by --{option}: keep one")
+            first, given = chosen.get(name, ("", ""))
+            if first == option == "numeric" and name in names and given != argument:
+                further.append(_numeric_again(name, argument, names))
+                continue
+            if first:
+                raise InputError(f"column {name!r} is named by --{first} and again by --{option}: keep one")
             chosen[name] = (option, argument)
-    return chosen
+    return chosen, further
 
 
 def _split_item(item: str, names: list[str]) -> tuple[str, str]:
@@ -232,8 +283,12 @@ def _kind_text(field: Field | None) -> str:
         words += [f"split at {field.separator!r}", field.pooling] + ["weighted"] * field.weighted
     elif isinstance(field, Numeric):
         words += [field.transform] * (field.transform != "auto")
+    elif isinstance(field, History):
+        words += [f"the last {field.length} of the same {field.user} before {field.time}", field.pooling]
+        words += [f"where {field.positive}"] if field.positive else []
     elif field.buckets:
         words += [f"hashed to {field.buckets:,} rows"]
+    words += [f"dim {dim}"] if (dim := getattr(field, "dim", None)) else []
     words += [] if field.use == EVERYWHERE else ["+".join(field.use)]
     return ", ".join(words)
 

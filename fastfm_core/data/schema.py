@@ -3,7 +3,8 @@
 A column type is declared here, listed in COLUMN_TYPES, and fitted by what ``codecs.fitter_of`` makes for it. The
 schema becomes a JSON-able dict, so it travels in the checkpoint.
 
-Every field says in ``use`` where it takes part: "first" (order), "pairs", "deep", as a tuple or with commas between.
+Every field says in ``use`` where it takes part: "first" (order), "pairs", "deep", as a tuple or with commas between;
+and in ``dim`` how many numbers each of its rows has, None: as many as the model's. Numbers have the model's.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any, Literal, get_args
 from fastfm_core.errors import InputError
 
 Pooling = Literal["mean", "sum", "sqrtn", "none"]
+Bag = Literal["mean", "sum", "sqrtn"]
 Transform = Literal["auto", "standardize", "log1p", "sqrt", "square", "quantile", "none"]
 Use = str | tuple[str, ...]
 EVERYWHERE = ("first", "pairs", "deep")
-TEXTS = ("name", "use", "share", "transform", "source", "separator", "pooling")
 MOST_ROWS = 1 << 32
 
 
@@ -36,10 +37,11 @@ class Categorical:
     min_count: int | None = None
     buckets: int | None = None
     share: str | None = None
+    dim: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "use", _parts(self, EVERYWHERE))
-        _require_positive(self, "min_count", "buckets")
+        _require_positive(self, "min_count", "buckets", "dim")
         if self.buckets and (self.share or self.min_count):
             raise InputError(f"column {self.name!r}: hashed values have neither share nor min_count, drop one of them")
 
@@ -96,11 +98,14 @@ class MultiHot:
     use: Use = EVERYWHERE
     min_count: int | None = None
     share: str | None = None
+    dim: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "use", _parts(self, EVERYWHERE))
         _check_choice(self.name, "pooling", self.pooling, get_args(Pooling))
-        _require_positive(self, "min_count")
+        _require_positive(self, "min_count", "dim")
+        if self.dim and self.pooling == "none":
+            raise InputError(f"column {self.name!r}: values that are not pooled have the model's dim, leave dim out")
         if not self.separator:
             raise InputError(f"column {self.name!r}: the separator is empty, write for example {self.name}:|")
 
@@ -114,37 +119,87 @@ class MultiHot:
 class Cross:
     """The Cartesian product of columns as a field of its own: each combination of their values is hashed to a row.
 
+    It takes part in the first order alone, as in Wide & Deep, unless ``use`` says otherwise.
     name  None: the columns' names with " x " between
     """
 
     columns: tuple[str, ...]
     buckets: int = 100_000
-    use: Use = EVERYWHERE
+    use: Use = ("first",)
     name: str = ""
+    dim: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
         object.__setattr__(self, "name", self.name or " x ".join(self.columns))
         object.__setattr__(self, "use", _parts(self, EVERYWHERE))
-        _require_positive(self, "buckets")
+        _require_positive(self, "buckets", "dim")
         if len(self.columns) < 2:
             raise InputError(f"cross {self.name!r}: name at least two columns")
 
 
-Field = Categorical | Numeric | MultiHot | Cross
-COLUMN_TYPES: dict[str, type[Field]] = {kind.__name__.lower(): kind for kind in (Categorical, Numeric, MultiHot, Cross)}
+@dataclass(frozen=True)
+class History:
+    """The items of earlier rows of the same user: the last ``length`` of them, pooled into one field vector.
+
+    Earlier is a smaller time: rows of the same time do not see each other. Without earlier rows the vector is 0.
+
+    column     of the items;  user  of who they belong to;  time  of numbers, dates or moments
+    pooling    an item's coefficient, of n items: 1/n (mean), 1 (sum), 1/sqrt(n) (sqrtn)
+    share      the categorical or multi-hot column whose rows the items use, which alone are counted; None: own rows
+    positive   'COL>=X', 'COL==X' or a 0/1 column: which earlier rows count; None: all
+    min_count  how often training must hold an item that gets a row of its own; None: the encoder's default
+    name       None: the column's with " history" behind
+    """
+
+    column: str
+    user: str = "userId"
+    time: str = "timestamp"
+    length: int = 20
+    pooling: Bag = "mean"
+    share: str | None = None
+    positive: str | None = None
+    min_count: int | None = None
+    use: Use = EVERYWHERE
+    name: str = ""
+    dim: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or f"{self.column} history")
+        object.__setattr__(self, "use", _parts(self, EVERYWHERE))
+        _check_choice(self.name, "pooling", self.pooling, get_args(Bag))
+        _require_positive(self, "length", "min_count", "dim")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The table columns it reads, besides that of ``positive``: items, users, times."""
+        return (self.column, self.user, self.time)
+
+
+Field = Categorical | Numeric | MultiHot | Cross | History
+COLUMN_TYPES: dict[str, type[Field]] = {
+    kind.__name__.lower(): kind for kind in (Categorical, Numeric, MultiHot, Cross, History)
+}
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns a model reads, in order, and the label: a column name, or 'COL>=X' or 'COL==X'; None without one."""
+    """The columns a model reads, in order, and the label: a column name, or 'COL>=X' or 'COL==X'; None without one.
+
+    user, item  names of the fields that describe each, the one that identifies it first; () where nobody asks
+    """
 
     fields: tuple[Field, ...]
     label: str | None = None
+    user: tuple[str, ...] = ()
+    item: tuple[str, ...] = ()
 
-    def __init__(self, fields: Iterable[Field], label: str | None = None) -> None:
-        object.__setattr__(self, "fields", tuple(fields))
-        object.__setattr__(self, "label", label)
+    def __init__(
+        self, fields: Iterable[Field], label: str | None = None, user: Iterable[str] = (), item: Iterable[str] = ()
+    ) -> None:
+        given = {"fields": tuple(fields), "label": label, "user": tuple(user), "item": tuple(item)}
+        for attribute, value in given.items():
+            object.__setattr__(self, attribute, value)
         names = self.names
         if not names:
             raise InputError("no column is left to learn from: name at least one besides the label")
@@ -153,8 +208,11 @@ class Schema:
                 raise InputError(f"column {name!r} is in the schema twice: keep one")
         if label in self.columns:
             raise InputError(f"column {label!r} is both label and feature: drop it from the features")
+        self._check_sides()
         for field in self.fields:
             self._check_share(field)
+            if isinstance(field, History) and field.name in self.columns:
+                raise InputError(f"history {field.name!r} is called like a column: give it another name")
             if isinstance(field, MultiHot) and field.pooling == "none" and len(names) > 1:
                 raise InputError(f"column {field.name!r}: pooling none is for the only field of a schema; use sum")
 
@@ -175,12 +233,25 @@ class Schema:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description, read back by ``from_dict``."""
-        return {"fields": list(map(field_to_dict, self.fields)), "label": self.label}
+        described = {"fields": list(map(field_to_dict, self.fields)), "label": self.label}
+        return described | {"user": list(self.user), "item": list(self.item)}
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Schema:
         """The schema that ``to_dict`` described; InputError for a column type this version does not have."""
-        return cls([field_from_dict(field) for field in description["fields"]], description["label"])
+        sides = {side: description.get(side, ()) for side in ("user", "item")}
+        return cls([field_from_dict(field) for field in description["fields"]], description["label"], **sides)
+
+    def side(self, name: str) -> str:
+        """Whom the field called ``name`` describes: "user", "item" or ""."""
+        return "user" if name in self.user else "item" if name in self.item else ""
+
+    def _check_sides(self) -> None:
+        for name in self.user + self.item:
+            if name not in self.names:
+                raise InputError(f"--user and --item: {name!r} is no field, there are {', '.join(self.names)}")
+            if (self.user + self.item).count(name) > 1:
+                raise InputError(f"--user and --item: {name!r} is named twice; name it once")
 
     def _check_share(self, field: Field) -> None:
         share = getattr(field, "share", None)
@@ -190,8 +261,9 @@ class Schema:
         if not isinstance(owner, Categorical | MultiHot) or owner.share or getattr(owner, "buckets", None):
             mend = "name a categorical or multi-hot column with a vocabulary of its own"
             raise InputError(f"column {field.name!r}: share={share!r} is no such column; {mend}")
-        if getattr(field, "min_count", None):
-            raise InputError(f"column {field.name!r} uses the rows of {share!r}: give min_count there")
+        for option in ("min_count", "dim"):
+            if getattr(field, option, None):
+                raise InputError(f"column {field.name!r} uses the rows of {share!r}: give {option} there")
 
 
 def field_to_dict(field: Field) -> dict[str, Any]:
@@ -221,7 +293,7 @@ def field_from_dict(description: dict[str, Any]) -> Field:
 
 def _check_type(name: Any, key: str, value: Any) -> None:
     """InputError for an argument of the wrong type; numbers are checked by the field itself."""
-    if value is None or key in ("min_count", "buckets", "bins"):
+    if value is None or key in ("min_count", "buckets", "bins", "length", "dim"):
         return
     texts = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
     fits, wanted = {

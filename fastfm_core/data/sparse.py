@@ -21,8 +21,11 @@ class SparseColumns:
     """
 
     fields, dense = 1, 0
+    uses = None
+    field_names, sides = (), ()
     drop_to_unknown = np.zeros(1, bool)
     unknown_rows = np.full(1, -1)
+    histories, visits, ranges = (), {}, None
 
     def __init__(self, rows: int, zero_rows: np.ndarray | None = None) -> None:
         self.rows = rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +38,7 @@ def each_piece(
     reader: Reader,
     work: Callable[[int, Table], Result],
     progress: Progress | None = None,
-) -> Iterator[Piece]:
+) -> Generator[Piece, None, None]:
     """One pass: ``work(number of the piece, its table)`` for every piece, on all threads; results in order.
 
     progress  told (done, size) after each piece, in the reader's unit
@@ -130,6 +130,11 @@ def gather(
             codes[name].append(indexes[name].add(texts)[local].astype(np.int32))
     whole = {name: Gathered(indexes[name].texts, np.concatenate(codes[name])) for name in names}
     return whole, np.array(begins)
+
+
+def gathered(column: Any) -> Gathered:
+    """A whole column that is in memory."""
+    return Gathered(*_factorized(column))
 
 
 def _factorized(column: Any) -> tuple[Texts, np.ndarray]:

@@ -21,6 +21,8 @@ from fastfm_core.data import Batches, Encoded
 from fastfm_core.data.labels import Task
 from fastfm_core.errors import NonFiniteLoss
 from fastfm_core.estimators import inputs, saved
+from fastfm_core.estimators.parameters import initializer
+from fastfm_core.objective import Objective
 from fastfm_core.prepare import EVALUATION_BATCH
 from fastfm_core.progress import EpochProgress, say
 from fastfm_core.trained import TrainedModel
@@ -35,7 +37,7 @@ class Base(BaseEstimator):
                      validation rows)
     """
 
-    _model: str
+    _model: str  # set by a class of one model; its parameters come from there
     _task: Task
     schema: Any
     backend: str
@@ -50,10 +52,15 @@ class Base(BaseEstimator):
     _labels: Callable[..., np.ndarray]
     _groups: Callable[..., list[np.ndarray]]
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "_model" in vars(cls):
+            cls.__init__ = initializer(cls._model, cls._task)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
-        tags.input_tags.sparse = self._model != "deepfm"
+        tags.input_tags.sparse = self._model in ("lr", "fm")
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -159,17 +166,20 @@ class Base(BaseEstimator):
 
     def _run_epoch(self, encoded: Encoded, rows: np.ndarray) -> Any:
         config, total = self.model_.config, 0.0
+        config.require_task(self._task)
+        objective = Objective.of(config, self._task)
         self.n_iter_ += 1
         self.model_.model.train()
         for number, batch in enumerate(self._batches(encoded, rows).epoch(self.n_iter_), 1):
             loss = train.train_step(
-                self.model_.model, self._optimizer, batch, task=self._task, step=self._optimizer.steps + 1,
-                clip_norm=config.clip_norm,
+                self.model_.model, self._optimizer, batch, objective=objective, step=self._optimizer.steps + 1,
+                clip_norm=config.clip_norm, clip_l2=config.clip_l2,
             )  # fmt: skip
             if not math.isfinite(loss):
                 raise NonFiniteLoss(f"epoch {self.n_iter_}, batch {number}: the loss is {loss}; lower lr")
             total += loss * batch.entries.samples
         self._optimizer.zero_grad()
+        self._optimizer.catch_up()
         self.history_.append({"epoch": self.n_iter_, "train_loss": total / len(rows), "lr": self._optimizer.lr})
         return self
 

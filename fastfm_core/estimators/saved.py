@@ -54,8 +54,7 @@ def load(kind: type, folder: str | Path, backend: str) -> Any:
         raise InputError(f"{path}: is a {name}, not a {kind.__name__}; load it with {name}.load")
     if parameters["schema"] is not None:
         parameters["schema"] = Schema.from_dict(parameters["schema"])
-    if "hidden" in parameters:
-        parameters["hidden"] = tuple(parameters["hidden"])
+    parameters = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
     estimator = kind(**parameters)
     for key, value in fitted.items():
         setattr(estimator, key, np.array(value["values"], value["dtype"]) if key in ARRAYS else value)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from fastfm_core.autograd import Tensor, no_grad
 from fastfm_core.backends import Backend
 from fastfm_core.contract import Batch
 from fastfm_core.errors import InputError
-from fastfm_core.nn import Module, Uses
+from fastfm_core.nn import Crosses, FieldEmbedding, MixedEmbedding, Module, Ranges, Uses
+from fastfm_core.nn.pairs import pair_list
 
 
 class Shape(NamedTuple):
@@ -23,6 +24,10 @@ class Shape(NamedTuple):
     bias       where the output starts: the logit of the base rate, or the mean label in regression
     zero_rows  [k] rows that start at 0 (unknown values), or None
     uses       which fields take part in first order, pairs and deep part, each [F] bool; None: all in all
+    names      the fields' names, by which pairs are picked; (): their numbers are
+    sides      of each field: "user", "item" or ""; where none is named and there are two fields, the first is the
+               user's, the second the item's
+    ranges     the fields' rows and dims, where some field has one of its own; None: all have the model's
     """
 
     rows: int
@@ -31,10 +36,54 @@ class Shape(NamedTuple):
     bias: float = 0.0
     zero_rows: np.ndarray | None = None
     uses: Uses | None = None
+    names: tuple[str, ...] = ()
+    sides: tuple[str, ...] = ()
+    ranges: Ranges | None = None
+
+    def embedding(self, dim: int, backend: Backend, **options: Any) -> FieldEmbedding | MixedEmbedding:
+        """The fields' rows; a ``MixedEmbedding`` where fields have dims of their own. Options as both have them."""
+        known = {"zero_rows": self.zero_rows, "uses": self.uses, **options}
+        if self.ranges is None or not self.ranges.mixed(dim):
+            return FieldEmbedding(self.rows, dim, backend, **known)
+        return MixedEmbedding(self.ranges, dim, backend, **known)
 
     def fields_of(self, part: str) -> int:
         """How many fields take part in "first", "pairs" or "deep"."""
-        return self.fields if self.uses is None else int(getattr(self.uses, part).sum())
+        return int(self.takes_part(part).sum())
+
+    def takes_part(self, part: str) -> np.ndarray:
+        """[F] bool: the fields of "first", "pairs" or "deep"."""
+        return np.ones(self.fields, bool) if self.uses is None else getattr(self.uses, part)
+
+    def side(self, model: str) -> tuple[np.ndarray, np.ndarray]:
+        """The user's and the item's fields, [F] bool each. InputError where either has none."""
+        named = any(self.sides)
+        sides = np.array(self.sides if named else ("user", "item") if self.fields == 2 else ("",) * self.fields)
+        user, item = sides == "user", sides == "item"
+        if not user.any() or not item.any():
+            raise InputError(
+                f"{model}: which columns are the user's, which the item's? Name them: --user COL --item COL"
+            )
+        return user, item
+
+    def of_sides(self, model: str) -> Shape:
+        """This shape, in which the fields of user and item alone take part, in all parts."""
+        user, item = self.side(model)
+        return self._replace(uses=Uses(*[user | item] * 3), sides=tuple(_sides(user, item)))
+
+    def pairs(self, model: str, chosen: str) -> np.ndarray:
+        """[P, 2] int32: the chosen pairs, as positions among the fields of the pairs; see ``nn.pairs``."""
+        fields = np.flatnonzero(self.takes_part("pairs"))
+        names = self.names or tuple(map(str, range(self.fields)))
+        sides: dict[str, np.ndarray] = {}
+        if chosen == "user*item":
+            sides = dict(zip(("user", "item"), (side[fields] for side in self.side(model)), strict=True))
+        return pair_list(chosen, [names[f] for f in fields], sides)
+
+    def crosses(self, model: str, chosen: str, backend: Backend) -> Crosses | None:
+        """The chosen pairs, each with weight 1; None for all of them, which the fused lookup sums itself."""
+        pairs, count = self.pairs(model, chosen), self.fields_of("pairs")
+        return None if len(pairs) == count * (count - 1) // 2 else Crosses(pairs, backend)
 
     def require(self, model: str, *parts: str) -> None:
         """InputError where no field takes part in any of ``parts``: the model would learn nothing but its bias."""
@@ -44,11 +93,36 @@ class Shape(NamedTuple):
             )
 
 
+def _sides(user: np.ndarray, item: np.ndarray) -> list[str]:
+    return np.select([user, item], ["user", "item"], "").tolist()
+
+
+class Terms(NamedTuple):
+    """What of a logit is a sum over fields and over pairs of them: a sum_s w_s + sum_p r_p <e_f, e_g>.
+
+    embedding  whose rows hold w and e
+    first      a; None: no such sum over fields
+    pairs      [P, 2] positions (f, g) among the fields of the pairs; None: no such sum over pairs
+    weights    [P] r, with pairs
+    branches   the learned weights of a model that is made of several, by name
+    """
+
+    embedding: FieldEmbedding | MixedEmbedding
+    first: float | None = None
+    pairs: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    branches: Mapping[str, float] | None = None
+
+
 class Model(Module):
     """A module that maps a Batch to logits [B]. It names its backend so that trainers can ask for its kernels."""
 
     backend: Backend
     forward: Callable[[Batch], Tensor]
+
+    def terms(self) -> Terms | None:
+        """The parts of the logit that are sums over fields and pairs; None: it has none."""
+        return None
 
     def predict(self, batch: Batch) -> np.ndarray:
         """Logits [B] in evaluation mode, nothing recorded; the mode is restored. Not beside a thread that trains it."""

@@ -11,7 +11,7 @@ from fastfm_core import ops
 from fastfm_core.autograd import Tensor
 from fastfm_core.backends import Backend
 from fastfm_core.contract import Batch
-from fastfm_core.models.base import Model, Shape
+from fastfm_core.models.base import Model, Shape, Terms
 from fastfm_core.nn import FieldEmbedding, parameter
 
 
@@ -24,7 +24,11 @@ class LR(Model):
         self.embedding = FieldEmbedding(shape.rows, 0, backend, seed=seed, uses=shape.uses)
         self.bias = parameter(np.array([shape.bias]), backend)
 
+    def terms(self) -> Terms:
+        """First order."""
+        return Terms(self.embedding, 1.0)
+
     def forward(self, batch: Batch) -> Tensor:
         """Batch -> logits [B]."""
-        first, _, _ = self.embedding(batch)
+        (first,) = self.embedding(batch, "first")
         return ops.add(first, self.bias)

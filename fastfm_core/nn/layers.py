@@ -1,4 +1,4 @@
-"""Linear, BatchNorm, Dropout and MLP."""
+"""Linear, FieldLinear, BatchNorm, Dropout, Tower and MLP."""
 
 from __future__ import annotations
 
@@ -34,6 +34,20 @@ class Linear(Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, K] -> [B, H]."""
         return ops.linear(x, self.weight, self.bias)
+
+
+class FieldLinear(Module):
+    """A Linear for each field: x_f weight_f + bias_f, weight [F, K, H] starting at N(0, 2/K), bias [F, H] at 0."""
+
+    def __init__(self, fields: int, inputs: int, outputs: int, backend: Backend, *, seed: int, layer: int) -> None:
+        scale = np.sqrt(2.0 / max(inputs, 1))
+        shape = (fields, inputs, outputs)
+        self.weight = parameter(random.generator(seed, 2, layer).standard_normal(shape) * scale, backend)
+        self.bias = parameter(np.zeros((fields, outputs)), backend)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, F, K] -> [B, F, H]."""
+        return ops.field_linear(x, self.weight, self.bias)
 
 
 class BatchNorm(Module):
@@ -84,10 +98,10 @@ class Dropout(Module):
         return x if key is None else ops.dropout(x, self.rate, key)
 
 
-class MLP(Module):
-    """Hidden layers of Linear, (BatchNorm,) ReLU, Dropout, then Linear to one number: [B, K] -> [B].
+class Tower(Module):
+    """Hidden layers of Linear, (BatchNorm,) ReLU, Dropout: [B, K] -> [B, ``width``]; without layers the input itself.
 
-    Without batch norm, bias, ReLU and dropout are one pass over the product. Give a second MLP of a model, which has
+    Without batch norm, bias, ReLU and dropout are one pass over the product. Give a second tower of a model, which has
     the same seed, another ``stream``.
     """
 
@@ -103,13 +117,29 @@ class MLP(Module):
         ]
         self.norms = [BatchNorm(width, backend) for width in hidden] if batch_norm else []
         self.drops = [Dropout(dropout, seed=seed, layer=first + n) for n in range(len(hidden))]
-        self.head = Linear(widths[-1], 1, backend, seed=seed, layer=first + len(hidden))
+        self.width = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, K] -> [B]."""
+        """[B, K] -> [B, width]."""
         for n, (layer, drop) in enumerate(zip(self.layers, self.drops, strict=True)):
             if self.norms:
                 x = ops.relu(self.norms[n](layer(x)), drop.rate, drop.key())
             else:
                 x = ops.linear_relu(x, layer.weight, layer.bias, drop.rate, drop.key())
-        return ops.squeeze(self.head(x))
+        return x
+
+
+class MLP(Tower):
+    """A tower, then Linear to ``outputs`` numbers: [B, K] -> [B, outputs], or [B] for one."""
+
+    def __init__(
+        self, inputs: int, hidden: Sequence[int], backend: Backend, *, seed: int, dropout: float = 0.0,
+        batch_norm: bool = False, stream: int = 0, outputs: int = 1,
+    ) -> None:  # fmt: skip
+        super().__init__(inputs, hidden, backend, seed=seed, dropout=dropout, batch_norm=batch_norm, stream=stream)
+        self.head = Linear(self.width, outputs, backend, seed=seed, layer=(stream << 16) + len(hidden))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, K] -> [B, outputs], or [B] for one."""
+        out = self.head(super().forward(x))
+        return ops.squeeze(out) if out.data.shape[1] == 1 else out

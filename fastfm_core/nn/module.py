@@ -15,8 +15,9 @@ from fastfm_core.errors import InputError
 class Module:
     """Base of layers and models.
 
-    A Tensor attribute that requires a gradient is a parameter, an array is a buffer (saved but not trained), a Module
-    or a list of Modules is below it. ``training`` and ``step`` are set on a module and all below it.
+    A Tensor attribute that requires a gradient is a parameter, an array is a buffer (saved but not trained) unless its
+    name begins with _, a Module or a list of Modules is below it. ``training`` and ``step`` are set on a module and all
+    below it.
     """
 
     training = True
@@ -53,11 +54,14 @@ class Module:
         return [tensor for _, tensor in self.named_parameters()]
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Tensors and buffers by path; the arrays themselves, not copies."""
+        """Tensors and buffers by path, tables brought to the present; the arrays themselves, not copies."""
+        for tensor in self.parameters():
+            if tensor.behind is not None:
+                tensor.behind()
         state = {path: tensor.data for path, tensor in self.named_tensors()}
         for path, module in self.modules():
             for name, value in vars(module).items():
-                if isinstance(value, np.ndarray):
+                if isinstance(value, np.ndarray) and not name.startswith("_"):
                     state[f"{path}.{name}".lstrip(".")] = value
         return state
 

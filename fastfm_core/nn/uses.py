@@ -19,11 +19,11 @@ class Uses(NamedTuple):
 
     def lookups(self, parts: Sequence[str]) -> list[tuple[np.ndarray, list[str]]]:
         """The distinct sets of fields, each with those of the named parts that read it; empty sets are left out."""
-        groups: dict[bytes, list[str]] = {}
+        groups: dict[bytes, tuple[np.ndarray, list[str]]] = {}
         for part in parts:
-            groups.setdefault(getattr(self, part).tobytes(), []).append(part)
-        sets = [(getattr(self, members[0]), members) for members in groups.values()]
-        return [(fields, members) for fields, members in sets if fields.any()]
+            fields = self.pairs if part == "vectors" else getattr(self, part)
+            groups.setdefault(fields.tobytes(), (fields, []))[1].append(part)
+        return [(fields, members) for fields, members in groups.values() if fields.any()]
 
 
 def entries_of_fields(entries: Entries, fields: np.ndarray) -> Entries:

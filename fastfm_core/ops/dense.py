@@ -1,4 +1,4 @@
-"""Dense layers: products with bias, fused bias + ReLU + dropout, and the sum of a model's outputs."""
+"""Dense layers: products with bias, for all or for each field, and fused bias + ReLU + dropout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from fastfm_core.autograd import Context, Function, Tensor
 from fastfm_core.contract import DropoutKey
-from fastfm_core.errors import InputError
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -31,17 +30,14 @@ def dropout(x: Tensor, rate: float, key: DropoutKey) -> Tensor:
     return _Dropout.apply(x, rate=rate, key=key)
 
 
-def add(first: Tensor, *others: Tensor) -> Tensor:
-    """Sum of tensors of shape [B] and of scalars (shape [1]), [B]."""
-    for term in others:
-        if term.data.shape not in (first.data.shape, (1,)):
-            raise InputError(f"add takes shapes {first.data.shape} and (1,), got {term.data.shape}")
-    return _Add.apply(first, *others)
+def field_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A linear map for each field: x [B, F, K], weight [F, K, D], bias [F, D] -> x_f weight_f + bias_f, [B, F, D]."""
+    return _FieldLinear.apply(x, weight, bias)
 
 
-def squeeze(x: Tensor) -> Tensor:
-    """[B, 1] -> [B]."""
-    return _Squeeze.apply(x)
+def project(x: Tensor, weight: Tensor) -> Tensor:
+    """The same linear map for every field: x [B, F, K], weight [K, D] -> x weight, [B, F, D]."""
+    return _Project.apply(x, weight)
 
 
 class _Linear(Function):
@@ -107,25 +103,36 @@ class _Dropout(Function):
         return (context.backend.dropout(grad, *context.saved),)
 
 
-class _Add(Function):
+class _FieldLinear(Function):
     @staticmethod
-    def forward(context: Context, *terms: np.ndarray) -> np.ndarray:
-        context.saved = tuple(term.shape for term in terms)
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        return total
+    def forward(context: Context, x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        context.saved = x, weight
+        out = np.empty((len(x), *bias.shape), x.dtype)
+        for f in range(x.shape[1]):
+            out[:, f] = context.backend.matmul(x[:, f], weight[f])
+        out += bias
+        return out
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
-        return tuple(grad if shape == grad.shape else grad.sum().reshape(shape) for shape in context.saved)
+        x, weight = context.saved
+        by_x, by_weight = np.empty_like(x), np.empty_like(weight)
+        for f in range(x.shape[1]):
+            by_x[:, f] = context.backend.matmul(grad[:, f], weight[f].T)
+            by_weight[f] = context.backend.matmul(x[:, f].T, grad[:, f])
+        return by_x, by_weight, grad.sum(axis=0)
 
 
-class _Squeeze(Function):
+class _Project(Function):
     @staticmethod
-    def forward(context: Context, x: np.ndarray) -> np.ndarray:
-        return x.reshape(len(x))
+    def forward(context: Context, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        rows = np.ascontiguousarray(x).reshape(-1, x.shape[2])
+        context.saved = rows, weight
+        return context.backend.matmul(rows, weight).reshape(*x.shape[:2], weight.shape[1])
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
-        return (grad[:, None],)
+        rows, weight = context.saved
+        flat = np.ascontiguousarray(grad).reshape(len(rows), weight.shape[1])
+        by_x, by_weight = _product_gradients(context, rows, weight, flat)
+        return None if by_x is None else by_x.reshape(*grad.shape[:2], len(weight)), by_weight

@@ -25,6 +25,7 @@ def bi_interaction(fields: Tensor) -> Tensor:
 class _FM(Function):
     @staticmethod
     def forward(context: Context, fields: np.ndarray) -> np.ndarray:
+        fields = np.ascontiguousarray(fields)
         context.saved = (fields,)
         return context.backend.fm_interaction(fields)
 
@@ -36,6 +37,7 @@ class _FM(Function):
 class _BiInteraction(Function):
     @staticmethod
     def forward(context: Context, fields: np.ndarray) -> np.ndarray:
+        fields = np.ascontiguousarray(fields)
         context.saved = (fields,)
         return context.backend.bi_interaction(fields)
 

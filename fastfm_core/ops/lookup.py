@@ -2,6 +2,7 @@
 
 Their gradients by tables are lazy ``RowGradient``s; their gradients by entry values x_i are arrays. A row plan may be
 given where it was made ahead; else it is made when the backward pass needs it, once for the table and its first order.
+Rows that are behind their optimizer's steps (``Tensor.behind``) catch up before they are read, here and nowhere else.
 With ``lane`` the first order is the table's last column, and both have one gradient.
 """
 
@@ -19,13 +20,13 @@ from fastfm_core.errors import InputError
 def embedding(table: Tensor, ids: np.ndarray) -> Tensor:
     """table [V, D], ids any shape -> [..., D]."""
     _refuse_trained_halves(table)
-    return _Embedding.apply(table, ids)
+    return _Embedding.apply(table, ids, plan=_present(table, ids, None))
 
 
 def embedding_bag(table: Tensor, entries: Entries, values: Tensor | None = None) -> Tensor:
     """Pooled rows [B, F, D]; ``values`` [N] replaces entries.values and receives a gradient."""
     _refuse_trained_halves(table)
-    return _EmbeddingBag.apply(table, values, entries)
+    return _EmbeddingBag.apply(table, values, entries, plan=_present(table, entries.ids, None))
 
 
 def embedding_fm(
@@ -49,7 +50,18 @@ def embedding_fm(
         raise InputError("with lane=True the first order is the table's last column; give linear=None")
     if plan is not None and len(plan.order) != len(entries.ids):
         raise InputError(f"the row plan is of {len(plan.order)} ids, the entries have {len(entries.ids)}; make it anew")
+    for parameter in (table, linear):
+        plan = _present(parameter, entries.ids, plan)
     return _EmbeddingFM.apply(table, linear, values, entries=entries, dense=dense, deep=deep, plan=plan, lane=lane)
+
+
+def _present(table: Tensor | None, ids: np.ndarray, plan: RowPlan | None) -> RowPlan | None:
+    """Brings the rows about to be read to the present, where they may be behind; the plan, made if that needs one."""
+    if table is None or table.behind is None:
+        return plan
+    made: RowPlan = plan or table.backend.plan_rows(ids.reshape(-1), len(table.data))
+    table.behind(made.rows)
+    return made
 
 
 def _refuse_trained_halves(table: Tensor) -> None:
@@ -59,33 +71,36 @@ def _refuse_trained_halves(table: Tensor) -> None:
 
 class _Embedding(Function):
     @staticmethod
-    def forward(context: Context, table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    def forward(context: Context, table: np.ndarray, ids: np.ndarray, *, plan: RowPlan | None) -> np.ndarray:
+        context.saved = (plan,)
         return context.backend.embedding_gather(table, ids)
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
         table, ids = context.inputs
-        plan = context.backend.plan_rows(ids.reshape(-1), len(table.data))
+        plan = context.saved[0] or context.backend.plan_rows(ids.reshape(-1), len(table.data))
         slot_grad = np.ascontiguousarray(grad).reshape(ids.size, 1, table.data.shape[1])
         return RowGradient(table, [(plan, RowSource(1, slot_grad=slot_grad))]), None
 
 
 class _EmbeddingBag(Function):
     @staticmethod
-    def forward(context: Context, table: np.ndarray, values: np.ndarray | None, entries: Entries) -> np.ndarray:
+    def forward(
+        context: Context, table: np.ndarray, values: np.ndarray | None, entries: Entries, *, plan: RowPlan | None
+    ) -> np.ndarray:
         entries = entries if values is None else entries._replace(values=values)
         pooled, winners = context.backend.embedding_bag(table, entries)
-        context.saved = entries, winners
+        context.saved = entries, winners, plan
         return pooled.reshape(entries.samples, entries.fields, table.shape[1])
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
         table, kernels = context.inputs[0], context.backend
-        entries, winners = context.saved
+        entries, winners, plan = context.saved
         source = _source(kernels, entries, table.data.dtype)._replace(slot_grad=grad, winners=winners)
         rows = by_values = None
         if context.needs[0]:
-            rows = RowGradient(table, [(kernels.plan_rows(entries.ids, len(table.data)), source)])
+            rows = RowGradient(table, [(plan or kernels.plan_rows(entries.ids, len(table.data)), source)])
         if context.needs[1]:
             by_values = kernels.value_gradient(table.data, entries, source)
         return rows, by_values, None

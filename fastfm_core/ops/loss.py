@@ -1,4 +1,7 @@
-"""Losses: binary cross-entropy on logits and squared error, as means weighted by the samples' weights."""
+"""Losses, as means weighted by weights: binary cross-entropy on logits, squared error, and two of groups.
+
+A group is a positive followed by its negatives, all groups of equal size C: logits [B*C], one group after the other.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,16 @@ def mse(predictions: Tensor, labels: np.ndarray, weights: np.ndarray | None = No
     return _Loss.apply(predictions, kernel="mean_squared_error", labels=labels, weights=weights)
 
 
+def softmax_cross_entropy(logits: Tensor, size: int, weights: np.ndarray | None = None) -> Tensor:
+    """Mean of log sum_c exp(z_c) - z_0 over groups of ``size`` = C: logits [B*C], weights [B] -> scalar, shape ()."""
+    return _GroupLoss.apply(logits, kernel="softmax_cross_entropy", size=size, weights=weights)
+
+
+def bpr(logits: Tensor, size: int, weights: np.ndarray | None = None) -> Tensor:
+    """Mean of softplus(z_c - z_0) over the negatives of groups of ``size`` = C: logits [B*C], weights [B] -> scalar."""
+    return _GroupLoss.apply(logits, kernel="bpr", size=size, weights=weights)
+
+
 class _Loss(Function):
     @staticmethod
     def forward(
@@ -32,3 +45,13 @@ class _Loss(Function):
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
         (by_outputs,) = context.saved
         return (by_outputs if grad == 1 else by_outputs * by_outputs.dtype.type(grad),)
+
+
+class _GroupLoss(_Loss):
+    @staticmethod
+    def forward(
+        context: Context, logits: np.ndarray, *, kernel: str, size: int, weights: np.ndarray | None
+    ) -> np.ndarray:
+        loss, grad = getattr(context.backend, kernel)(logits.reshape(-1, size), weights)
+        context.saved = (grad.reshape(-1),)
+        return np.asarray(loss, np.float64)

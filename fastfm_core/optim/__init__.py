@@ -6,12 +6,13 @@ from typing import Any
 
 from fastfm_core.errors import InputError
 from fastfm_core.optim.adagrad import Adagrad, RowWiseAdagrad
-from fastfm_core.optim.adam import Adam
+from fastfm_core.optim.adam import Adam, AdamW
+from fastfm_core.optim.ftrl import FTRL
 from fastfm_core.optim.optimizer import Optimizer, gradient_norm
 from fastfm_core.optim.sgd import SGD
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "sgd": SGD, "adagrad": Adagrad, "rowwise_adagrad": RowWiseAdagrad, "adam": Adam,
+    "sgd": SGD, "adagrad": Adagrad, "rowwise_adagrad": RowWiseAdagrad, "adam": Adam, "adamw": AdamW, "ftrl": FTRL,
 }  # fmt: skip
 
 
@@ -27,4 +28,7 @@ def tables_of(model: Any) -> frozenset[str]:
     return frozenset(f"{path}.{name}".lstrip(".") for path, module in model.modules() for name in module.tables)
 
 
-__all__ = ["OPTIMIZERS", "SGD", "Adagrad", "Adam", "Optimizer", "RowWiseAdagrad", "build", "gradient_norm", "tables_of"]
+__all__ = [
+    "FTRL", "OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RowWiseAdagrad", "build", "gradient_norm",
+    "tables_of",
+]  # fmt: skip

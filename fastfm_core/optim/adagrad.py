@@ -32,6 +32,14 @@ class Adagrad(Optimizer):
             rows, state["accumulator"], plan, source, lr=self.lr, eps=self.eps, l2=l2, grad_scale=grad_scale
         )
 
+    def replay(
+        self, kernels: Any, rows: Any, state: Any, last: Any, selected: Any, step: int, rates: np.ndarray
+    ) -> None:
+        """One call of the catch-up kernel."""
+        kernels.catch_up_rows_adagrad_(
+            rows, state["accumulator"], last, selected, step=step, rates=rates, eps=self.eps, l2=self.embedding_l2
+        )
+
 
 class RowWiseAdagrad(Adagrad):
     """a += mean_d(g_d^2), one number for each row of a table or of a weight matrix; else as Adagrad."""
@@ -40,6 +48,14 @@ class RowWiseAdagrad(Adagrad):
         """One call of the row kernel."""
         kernels.update_rows_rowwise_adagrad_(
             rows, state["accumulator"], plan, source, lr=self.lr, eps=self.eps, l2=l2, grad_scale=grad_scale
+        )
+
+    def replay(
+        self, kernels: Any, rows: Any, state: Any, last: Any, selected: Any, step: int, rates: np.ndarray
+    ) -> None:
+        """One call of the catch-up kernel."""
+        kernels.catch_up_rows_rowwise_adagrad_(
+            rows, state["accumulator"], last, selected, step=step, rates=rates, eps=self.eps, l2=self.embedding_l2
         )
 
     def _initial(self, tensor: Tensor) -> dict[str, np.ndarray]:

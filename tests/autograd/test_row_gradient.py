@@ -130,7 +130,7 @@ def test_fm_and_mlp_share_one_embedding(backend: Backend) -> None:
     for used in ("pairs", "deep", "both"):
         model: Any = models.build("deepfm", rows=ROWS, fields=3, dense=2, backend=backend, dim=DIM, hidden=(5,))
         to_float64(model)
-        _, pairs, deep = model.embedding(batch, deep=True)
+        pairs, deep = model.embedding(batch, "pairs", "deep")
         outputs = {"pairs": [pairs], "deep": [model.mlp(deep)], "both": [pairs, model.mlp(deep)]}[used]
         ops.add(*outputs).backward(seed)
         gradients[used] = model.embedding.table.grad

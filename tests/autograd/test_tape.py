@@ -174,7 +174,7 @@ def test_the_tape_is_freed_by_backward(backend: Backend) -> None:
     model: Any = models.build("deepfm", rows=9, fields=3, dense=2, backend=backend, dim=4, hidden=(5,))
     batch = draw_batch(numbers=2)
     assert batch.labels is not None
-    first, pairs, deep = model.embedding(batch, deep=True)
+    first, pairs, deep = model.embedding(batch, "first", "pairs", "deep")
     hidden = ops.linear_relu(deep, model.mlp.layers[0].weight, model.mlp.layers[0].bias)
     loss = ops.bce_with_logits(ops.add(first, pairs, ops.squeeze(model.mlp.head(hidden))), batch.labels)
     inner = [weakref.ref(x) for tensor in (first, pairs, deep, hidden) for x in (tensor, tensor.node)]

@@ -24,6 +24,7 @@ categorical = "genre"
 numeric = "year:log1p"
 drop = "timestamp"
 id = "user"
+group = "movie"
 weight = "weight"
 split = "order"
 seed = 3
@@ -99,13 +100,13 @@ def test_every_key_reaches_what_it_names(folder, threads_restored, capsys):
     assert [metrics[part]["rows"] for part in ("train", "valid", "test")] == [300, 300, 300]
     assert metrics["backend"] == "numba"
     shown = capsys.readouterr().err
-    assert "movie x genre: cross, hashed to 40 rows (by --config)" in shown
+    assert "movie x genre: cross, hashed to 40 rows, first (by --config)" in shown
     assert "weight: dropped (by --weight)" in shown and "user: dropped (by --id)" in shown
 
 
 def test_the_example_names_every_option():
     named = {line.partition(" =")[0] for line in WHOLE.split("[columns")[0].splitlines() if line}
-    assert named == OPTIONS - {"multihot"}
+    assert named == OPTIONS - {"multihot", "cross", "user", "item", "sample_negatives"}
 
 
 def test_the_command_line_wins(folder):

@@ -18,7 +18,7 @@ SHAPES_BH = [(13, 5), (1, 7), (2, 1), (0, 4), (13, 0), (100, 33)]
 SHAPES_MKN = [(13, 5, 7), (1, 1, 1), (0, 5, 7), (13, 0, 7), (13, 5, 0), (50, 64, 33)]
 
 
-def _normal(seed: int, dtype: Any, **shapes: tuple[int, ...]) -> dict[str, Any]:
+def normal(seed: int, dtype: Any, **shapes: tuple[int, ...]) -> dict[str, Any]:
     """Named arrays around 0.5, so that means are not 0."""
     random = np.random.default_rng(seed)
     return {name: (0.5 + random.normal(size=shape)).astype(dtype) for name, shape in shapes.items()}
@@ -27,7 +27,7 @@ def _normal(seed: int, dtype: Any, **shapes: tuple[int, ...]) -> dict[str, Any]:
 def _gather_cases() -> list[OpCase]:
     def case(shape: tuple[int, ...], dim: int, row_views: bool) -> OpCase:
         def build(seed: int, dtype: Any, ids_dtype: Any) -> dict[str, Any]:
-            table = _normal(seed, dtype, table=(50, dim + 1))["table"][:, :dim]
+            table = normal(seed, dtype, table=(50, dim + 1))["table"][:, :dim]
             ids = np.random.default_rng(seed).integers(0, 50, shape).astype(ids_dtype)
             ids.reshape(-1)[:2] = [0, 49][: ids.size]
             return {"table": table if row_views else table.copy(), "ids": ids}
@@ -52,7 +52,7 @@ def _interaction_cases(shape: tuple[int, int, int]) -> list[OpCase]:
         return one(per_dim.value.sum(axis=1), per_dim.magnitude.sum(axis=1))
 
     def case(kernel: str, truth: Any, **shapes: tuple[int, ...]) -> OpCase:
-        return OpCase(f"{kernel}-{shape}", kernel, lambda seed, dtype, ids: _normal(seed, dtype, **shapes), truth)
+        return OpCase(f"{kernel}-{shape}", kernel, lambda seed, dtype, ids: normal(seed, dtype, **shapes), truth)
 
     back = truth_dense.bi_interaction_backward
     return [
@@ -71,7 +71,7 @@ def _interaction_cases(shape: tuple[int, int, int]) -> list[OpCase]:
 def _matmul_cases(m: int, k: int, n: int) -> list[OpCase]:
     def case(transposed: str, given: bool) -> OpCase:
         def build(seed: int, dtype: Any, ids_dtype: Any) -> dict[str, Any]:
-            inputs = _normal(seed, dtype, left=(m, k), right=(k, n))
+            inputs = normal(seed, dtype, left=(m, k), right=(k, n))
             inputs = {name: x.T.copy().T if name in transposed else x for name, x in inputs.items()}
             return inputs | ({"out": np.full((m, n), np.nan, dtype)} if given else {})
 
@@ -89,7 +89,7 @@ def _activation_cases(shape: tuple[int, int]) -> list[OpCase]:
         return OpCase(
             f"bias_relu_dropout-{shape}-{label}",
             "bias_relu_dropout_",
-            lambda seed, dtype, ids: _normal(seed, dtype, x=shape, bias=shape[1:]) | {"rate": rate, "key": key},
+            lambda seed, dtype, ids: normal(seed, dtype, x=shape, bias=shape[1:]) | {"rate": rate, "key": key},
             lambda **inputs: {"x": truth_dense.bias_relu_dropout(**inputs)},
             ("x",),
             in_place=True,
@@ -97,7 +97,7 @@ def _activation_cases(shape: tuple[int, int]) -> list[OpCase]:
 
     def backward(rate: float) -> OpCase:
         def build(seed: int, dtype: Any, ids_dtype: Any) -> dict[str, Any]:
-            inputs = _normal(seed, dtype, grad=shape, output=shape)
+            inputs = normal(seed, dtype, grad=shape, output=shape)
             return inputs | {"output": np.maximum(inputs["output"], 0), "rate": rate}
 
         truth = truth_dense.bias_relu_dropout_backward
@@ -118,7 +118,7 @@ def _dropout_cases() -> list[OpCase]:
         return OpCase(
             f"dropout-{shape}-{rate}",
             "dropout",
-            lambda seed, dtype, ids: _normal(seed, dtype, x=shape) | {"rate": rate, "key": KEY},
+            lambda seed, dtype, ids: normal(seed, dtype, x=shape) | {"rate": rate, "key": KEY},
             lambda **inputs: one(truth_dense.dropout(**inputs)),
         )
 
@@ -127,10 +127,10 @@ def _dropout_cases() -> list[OpCase]:
 
 def _batch_norm_cases(shape: tuple[int, int]) -> list[OpCase]:
     def build(seed: int, dtype: Any, ids_dtype: Any) -> dict[str, Any]:
-        return _normal(seed, dtype, x=shape, gamma=shape[1:], beta=shape[1:]) | {"eps": 1e-5}
+        return normal(seed, dtype, x=shape, gamma=shape[1:], beta=shape[1:]) | {"eps": 1e-5}
 
     def build_backward(seed: int, dtype: Any, ids_dtype: Any) -> dict[str, Any]:
-        drawn = _normal(seed, dtype, grad=shape, x=shape, gamma=shape[1:])
+        drawn = normal(seed, dtype, grad=shape, x=shape, gamma=shape[1:])
         mean, variance = drawn["x"].mean(axis=0), drawn["x"].var(axis=0)
         return drawn | {"mean": mean, "variance": variance, "eps": 1e-5}
 
@@ -146,7 +146,7 @@ def _batch_norm_cases(shape: tuple[int, int]) -> list[OpCase]:
 def _loss_cases(samples: int, weighted: bool) -> list[OpCase]:
     def build(prediction: str, scale: float) -> Any:
         def draw(seed: int, dtype: Any, ids_dtype: Any) -> dict[str, Any]:
-            drawn = _normal(seed, dtype, p=(samples,), labels=(samples,), weights=(samples,))
+            drawn = normal(seed, dtype, p=(samples,), labels=(samples,), weights=(samples,))
             labels = np.clip(drawn["labels"], 0, 1)
             weights = np.abs(drawn["weights"]) * (np.arange(samples) % 3 != 1) if weighted else None
             weights = weights.astype(dtype) if weights is not None else None
@@ -162,6 +162,22 @@ def _loss_cases(samples: int, weighted: bool) -> list[OpCase]:
     ]
 
 
+def _group_loss_cases(samples: int, columns: int, weighted: bool) -> list[OpCase]:
+    def build(seed: int, dtype: Any, ids_dtype: Any) -> dict[str, Any]:
+        drawn = normal(seed, dtype, logits=(samples, columns), weights=(samples,))
+        weights = (np.abs(drawn["weights"]) * (np.arange(samples) % 3 != 1)).astype(dtype)
+        return {"logits": (drawn["logits"] * 3).astype(dtype), "weights": weights if weighted else None}
+
+    def case(kernel: str, truth: Any) -> OpCase:
+        name = f"{kernel}-{samples}-{columns}-{'weighted' if weighted else 'plain'}"
+        return OpCase(name, kernel, build, truth, ("loss", "gradient"))
+
+    return [
+        case("softmax_cross_entropy", truth_dense.softmax_cross_entropy),
+        case("bpr", truth_dense.bpr),
+    ]
+
+
 def dense_cases(samples: int, width: int, fields: int) -> list[OpCase]:
     """Every dense kernel on one size, without plain lookup."""
     return [
@@ -170,6 +186,7 @@ def dense_cases(samples: int, width: int, fields: int) -> list[OpCase]:
         *_activation_cases((samples, width)),
         *_batch_norm_cases((samples, width)),
         *_loss_cases(samples, weighted=True),
+        *_group_loss_cases(samples, fields + 1, weighted=True),
     ]
 
 
@@ -181,4 +198,10 @@ DENSE_CASES = [
     *_dropout_cases(),
     *(case for shape in SHAPES_BH if shape[0] > 0 for case in _batch_norm_cases(shape)),
     *(case for samples in (0, 1, 2, 13, 1000) for weighted in (False, True) for case in _loss_cases(samples, weighted)),
+    *(
+        case
+        for samples, columns in [(0, 3), (1, 1), (1, 2), (13, 5), (13, 1), (2, 100), (1000, 6)]
+        for weighted in (False, True)
+        for case in _group_loss_cases(samples, columns, weighted)
+    ),
 ]

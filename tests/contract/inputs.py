@@ -115,7 +115,7 @@ def draw_source(scenario: Scenario, random: np.random.Generator, table: Array, e
     return source
 
 
-STRIDED = {"table", "linear", "accumulator", "moment1", "moment2", "slot_grad", "left", "right"}
+STRIDED = {"table", "linear", "accumulator", "moment1", "moment2", "dual", "slot_grad", "left", "right"}
 """The arrays that the contract lets have any outer stride; the others are C-contiguous."""
 
 

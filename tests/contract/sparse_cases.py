@@ -7,13 +7,22 @@ from typing import Any
 import numpy as np
 
 from . import truth, truth_dense
-from .inputs import LANES, SCENARIOS, Scenario, plan_of, sparse_inputs
+from .inputs import LANES, SCENARIOS, SINGLE_IDS, Scenario, plan_of, sparse_inputs
 from .op_case import Build, OpCase, Truth, one
 from .truth import Expected
 
 FM_OUTPUTS = ("first", "pair", "sums", "deep", "winners", "linear_winners")
 HYPER = {"lr": 0.1, "l2": 0.01, "grad_scale": 0.5}
-STATE = {"sgd": (), "adagrad": ("accumulator",), "rowwise_adagrad": ("accumulator",), "adam": ("moment1", "moment2")}
+STATE = {
+    "sgd": (), "adagrad": ("accumulator",), "rowwise_adagrad": ("accumulator",), "adam": ("moment1", "moment2"),
+    "adamw": ("moment1", "moment2"), "ftrl": ("dual", "accumulator"),
+}  # fmt: skip
+CONSTANTS = {
+    "sgd": {}, "adagrad": {"eps": 1e-3}, "rowwise_adagrad": {"eps": 1e-3},
+    "adam": {"beta1": 0.8, "beta2": 0.99, "eps": 1e-3},
+    "adamw": {"beta1": 0.8, "beta2": 0.99, "eps": 1e-3, "weight_decay": 0.2},
+    "ftrl": {"beta": 0.5, "l1": 0.3, "ridge": 0.1},
+}  # fmt: skip
 
 
 def _bag_truth(table: Any, entries: Any) -> dict[str, Expected]:
@@ -63,15 +72,33 @@ def _update_build(scenario: Scenario, rule: str) -> Build:
         drawn = sparse_inputs(scenario, seed, dtype, ids_dtype)
         (rows, dim), random = drawn.table.shape, np.random.default_rng(seed + 1)
         inputs = {"table": drawn.table, "plan": drawn.plan, "source": drawn.source, **HYPER}
-        for name in STATE[rule]:
-            state = (0.1 + random.random((rows, dim + 2))).astype(dtype)
-            state = state[:, dim] if rule == "rowwise_adagrad" else state[:, :dim]
-            inputs[name] = state if scenario.row_views else state.copy()
-        if rule != "sgd":
-            inputs["eps"] = 1e-3
-        if rule == "adam":
-            inputs |= {"step": 3, "beta1": 0.8, "beta2": 0.99}
-        return inputs
+        inputs |= _states(scenario, rule, random, rows, dim, dtype) | CONSTANTS[rule]
+        return inputs | ({"step": 3} if rule in ("adam", "adamw") else {})
+
+    return build
+
+
+def _states(
+    scenario: Scenario, rule: str, random: np.random.Generator, rows: int, dim: int, dtype: Any
+) -> dict[str, Any]:
+    states = {}
+    for name in STATE[rule]:
+        state = (0.1 + random.random((rows, dim + 2))).astype(dtype)
+        state = state[:, dim] if rule == "rowwise_adagrad" else state[:, :dim]
+        states[name] = state if scenario.row_views else state.copy()
+    return states
+
+
+def _catch_up_build(scenario: Scenario, rule: str) -> Build:
+    """Rows that have missed 0 to 5 of the latest steps; all rows in scenarios without values, else the batch's."""
+
+    def build(seed: int, dtype: Any, ids_dtype: Any) -> dict[str, Any]:
+        drawn = sparse_inputs(scenario, seed, dtype, ids_dtype)
+        (rows, dim), random = drawn.table.shape, np.random.default_rng(seed + 1)
+        inputs = {"table": drawn.table, **_states(scenario, rule, random, rows, dim, dtype)}
+        inputs["last"] = random.integers(4, 10, rows).astype(np.int32)
+        inputs |= {"rows": drawn.plan.rows if scenario.values else None, "step": 9, "rates": random.random(5) / 5}
+        return inputs | CONSTANTS[rule] | {"l2": 0.3}
 
     return build
 
@@ -81,6 +108,11 @@ def _update_truth(rule: str) -> Truth:
     return lambda **inputs: truth_dense.update(
         rule, {name: inputs.pop(name) for name in names}, inputs.pop("plan"), inputs.pop("source"), **inputs
     )
+
+
+def _catch_up_truth(rule: str) -> Truth:
+    names = ("table", *STATE[rule])
+    return lambda **inputs: truth_dense.catch_up(rule, {name: inputs.pop(name) for name in names}, **inputs)
 
 
 def lookup_cases(s: Scenario) -> list[OpCase]:
@@ -132,6 +164,16 @@ def row_cases(s: Scenario) -> list[OpCase]:
     return [case._replace(name=f"{case.name}-{s.name}") for case in cases]
 
 
+def catch_up_cases(s: Scenario) -> list[OpCase]:
+    """Every kernel that brings rows to the present on the table and the rows of one scenario."""
+    cases = []
+    for rule, state in STATE.items():
+        kernel, outputs = f"catch_up_rows_{rule}_", ("table", *state, "last")
+        build = _catch_up_build(s, rule)
+        cases.append(OpCase(f"{kernel}-{s.name}", kernel, build, _catch_up_truth(rule), outputs, in_place=True))
+    return cases
+
+
 def sparse_cases(s: Scenario) -> list[OpCase]:
     """Every lookup and row kernel on one scenario."""
     return lookup_cases(s) + row_cases(s)
@@ -139,3 +181,4 @@ def sparse_cases(s: Scenario) -> list[OpCase]:
 
 SPARSE_CASES = [case for scenario in SCENARIOS for case in sparse_cases(scenario)]
 SPARSE_CASES += [case for scenario in LANES for case in row_cases(scenario)]
+SPARSE_CASES += [case for scenario in SINGLE_IDS for case in catch_up_cases(scenario)]

@@ -16,7 +16,7 @@ from .cases import CASES
 from .checking import check
 from .inputs import Scenario
 from .op_case import OpCase
-from .sparse_cases import row_cases, sparse_cases
+from .sparse_cases import catch_up_cases, row_cases, sparse_cases
 
 VARIANTS = [
     (np.float32, np.int32, False),
@@ -55,7 +55,7 @@ def test_small_batches_of_any_kind(backend: ModuleType, dtype: Any) -> None:
     @settings(max_examples=15, derandomize=True, database=None)
     @given(scenarios())
     def run(scenario: Scenario) -> None:
-        for case in sparse_cases(scenario) + row_cases(scenario._replace(lane=True)):
+        for case in sparse_cases(scenario) + row_cases(scenario._replace(lane=True)) + catch_up_cases(scenario):
             check(backend, case, dtype, np.int32)
 
     run()

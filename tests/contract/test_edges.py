@@ -16,6 +16,7 @@ from .inputs import plan_of
 
 DTYPES = [np.float32, np.float64]
 LOSSES = ["bce_with_logits", "mean_squared_error"]
+GROUP_LOSSES = ["softmax_cross_entropy", "bpr"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -68,6 +69,38 @@ def test_nan_reaches_the_loss(backend: ModuleType, kernel: str, dtype: Any) -> N
     loss, gradient = getattr(backend, kernel)(prediction, np.zeros(40, dtype), None)
     assert np.isnan(loss)
     assert np.isnan(gradient).tolist() == np.isnan(prediction).tolist()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", GROUP_LOSSES)
+def test_group_losses_at_large_logits(backend: ModuleType, kernel: str, dtype: Any) -> None:
+    logits = np.array([[1000, -1000], [-1000, 1000], [0, -60]], dtype)
+    loss, gradient = getattr(backend, kernel)(logits[:2], None)
+    assert loss == 1000.0
+    assert gradient.tolist() == [[0, 0], [-0.5, 0.5]] and gradient.dtype == dtype
+    loss, gradient = getattr(backend, kernel)(logits[2:], None)
+    assert loss == pytest.approx(np.exp(-60), rel=1e-14)
+    np.testing.assert_allclose(gradient, np.array([[-1, 1]]) * np.exp(-60), rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("kernel", GROUP_LOSSES)
+def test_groups_without_negatives_or_weight_have_loss_zero(backend: ModuleType, kernel: str) -> None:
+    for logits, weights in [(np.ones((3, 1)), None), (np.eye(3), np.zeros(3))]:
+        loss, gradient = getattr(backend, kernel)(logits, weights)
+        assert loss == 0.0 and not gradient.any() and gradient.shape == logits.shape
+    logits, weights = np.array([[0.5, 2.0], [99.0, 1.0]]), np.array([3.0, 0.0])
+    assert getattr(backend, kernel)(logits, weights)[0] == pytest.approx(np.log1p(np.exp(1.5)), rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("column", [0, 1, 4])
+@pytest.mark.parametrize("kernel", GROUP_LOSSES)
+def test_nan_in_a_group_reaches_the_loss(backend: ModuleType, kernel: str, column: int, dtype: Any) -> None:
+    logits = np.zeros((7, 5), dtype)
+    logits[3, column] = np.nan
+    loss, gradient = getattr(backend, kernel)(logits, None)
+    assert np.isnan(loss)
+    assert np.flatnonzero(np.isnan(gradient).any(axis=1)).tolist() == [3]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastfm_core.contract import POOLINGS, Array, Entries, RowSource
+from fastfm_core.contract import POOLINGS, PRODUCTS, Array, Entries, Product, RowSource
 
-from . import truth, truth_dense
+from . import truth, truth_dense, truth_pair
 from .inputs import Scenario, plan_of, sparse_inputs
+from .pair_cases import pairs_of
 from .truth import WIDE, wide
 
 STEP = WIDE(1e-6)
@@ -101,6 +102,24 @@ def test_interactions(backend: ModuleType) -> None:
     )
 
 
+def test_pair_interaction(backend: ModuleType) -> None:
+    random, pairs = np.random.default_rng(7), pairs_of("unsorted", 4)
+    vectors, weights, grad = random.normal(size=(3, 4, 2)), random.normal(size=len(pairs)), random.normal(size=3)
+    by_vectors, by_weights = backend.pair_interaction_backward(grad, vectors, pairs, weights)
+    forward = truth_pair.pair_interaction
+    assert_close(by_vectors, differences(lambda at: (grad * forward(at, pairs, weights).value).sum(), vectors))
+    assert_close(by_weights, differences(lambda at: (grad * forward(vectors, pairs, at).value).sum(), weights))
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_pair_products(backend: ModuleType, product: Product) -> None:
+    random, pairs = np.random.default_rng(8), pairs_of("unsorted", 4)
+    vectors, forward = random.normal(size=(3, 4, 2)), truth_pair.pair_products
+    grad = random.normal(size=forward(vectors, pairs, product).value.shape)
+    expected = differences(lambda at: (grad * forward(at, pairs, product).value).sum(), vectors)
+    assert_close(backend.pair_products_backward(grad, vectors, pairs, product), expected)
+
+
 def test_bias_relu(backend: ModuleType) -> None:
     random = np.random.default_rng(2)
     x, bias, grad = random.normal(size=(5, 4)), random.normal(size=4), random.normal(size=(5, 4))
@@ -136,3 +155,13 @@ def test_losses(backend: ModuleType, kernel: str, weighted: bool) -> None:
     _, gradient = getattr(backend, kernel)(prediction, labels, weights)
     forward = getattr(truth_dense, kernel)
     assert_close(gradient, differences(lambda at: forward(at, labels, weights)["loss"].value, prediction))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kernel", ["softmax_cross_entropy", "bpr"])
+def test_group_losses(backend: ModuleType, kernel: str, weighted: bool) -> None:
+    random = np.random.default_rng(5)
+    logits, weights = 3 * random.normal(size=(6, 4)), random.random(6) if weighted else None
+    _, gradient = getattr(backend, kernel)(logits, weights)
+    forward = getattr(truth_dense, kernel)
+    assert_close(gradient, differences(lambda at: forward(at, weights)["loss"].value, logits))

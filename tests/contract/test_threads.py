@@ -14,13 +14,17 @@ from .checking import run_twice, same
 from .dense_cases import dense_cases
 from .inputs import Scenario
 from .op_case import OpCase
-from .sparse_cases import row_cases, sparse_cases
+from .pair_cases import pair_cases
+from .sparse_cases import catch_up_cases, row_cases, sparse_cases
 
 CASES = [
     *sparse_cases(Scenario("large", samples=600, fields=8, dim=16, rows=2000)),
     *sparse_cases(Scenario("large_bags", samples=300, fields=4, dim=16, rows=300, bags="mixed", pooling="mean")),
     *row_cases(Scenario("large_lane", samples=600, fields=8, dim=15, rows=2000, lane=True, row_views=True)),
+    *catch_up_cases(Scenario("large", samples=600, fields=8, dim=17, rows=2000, values=True)),
+    *catch_up_cases(Scenario("large_table", dim=15, rows=4000)),
     *dense_cases(samples=1500, width=48, fields=4),
+    *pair_cases((1500, 4, 16), "all"),
 ]
 
 

@@ -19,7 +19,7 @@ SCENARIO = Scenario("updates", samples=20, fields=3, dim=7, rows=40, values=True
 
 
 def hyper_parameters(rule: str) -> dict[str, Any]:
-    return {"lr": 0.1} | ({"step": 1} if rule == "adam" else {})
+    return {"lr": 0.1} | ({"step": 1} if rule in ("adam", "adamw") else {})
 
 
 def state_of(rule: str, table: Any) -> dict[str, Any]:
@@ -57,6 +57,8 @@ def test_equals_materialize_then_the_dense_rule(backend: ModuleType, rule: str) 
         "adagrad": lambda: w - 0.1 * g / (np.sqrt(g**2) + 1e-10),
         "rowwise_adagrad": lambda: w - 0.1 * g / (np.sqrt((g**2).mean(axis=1, keepdims=True)) + 1e-10),
         "adam": lambda: w - 0.1 * g / (np.sqrt(g**2) + 1e-8),
+        "adamw": lambda: 0.999 * w - 0.1 * g / (np.sqrt(g**2) + 1e-8),
+        "ftrl": lambda: w - 0.1 * g / (np.sqrt(g**2) + 1),
     }[rule]()
     getattr(backend, f"update_rows_{rule}_")(
         drawn.table, *state.values(), drawn.plan, drawn.source, **hyper_parameters(rule), l2=0.01, grad_scale=0.5

@@ -110,16 +110,39 @@ def mean_squared_error(predictions: Array, labels: Array, weights: Array | None)
     return _weighted_mean(error**2, 2 * error, size**2, 2 * size, weights)
 
 
+def softmax_cross_entropy(logits: Array, weights: Array | None) -> dict[str, Expected]:
+    """-log p_0 with log p_c = -log sum_d exp(z_d - z_c), each difference and its sum in extended precision."""
+    apart = logits[:, None, :] - logits[:, :, None]
+    largest = apart.max(axis=2)
+    losses = largest + np.log(np.exp(apart - largest[:, :, None]).sum(axis=2))
+    softmax = np.exp(-losses)
+    slopes = softmax - np.eye(1, logits.shape[1], dtype=WIDE)
+    slopes[:, 0] = -softmax[:, 1:].sum(axis=1)
+    sizes = np.abs(logits).max(axis=1) + losses[:, 0]
+    return _weighted_mean(losses[:, 0], slopes, sizes, np.abs(slopes) + softmax, weights)
+
+
+def bpr(logits: Array, weights: Array | None) -> dict[str, Expected]:
+    """-log sigmoid(z_0 - z_c), averaged over c > 0."""
+    apart = logits[:, 1:] - logits[:, :1]
+    negatives = max(apart.shape[1], 1)
+    losses = np.logaddexp(WIDE(0), apart).sum(axis=1) / negatives
+    by_negative = np.exp(-np.logaddexp(WIDE(0), -apart)) / negatives
+    slopes = np.concatenate([-by_negative.sum(axis=1, keepdims=True), by_negative], axis=1)
+    sizes = np.abs(logits).max(axis=1) + losses
+    return _weighted_mean(losses, slopes, sizes, np.abs(slopes) + 1 / WIDE(negatives), weights)
+
+
 def _weighted_mean(
     losses: Array, slopes: Array, loss_sizes: Array, slope_sizes: Array, weights: Array | None
 ) -> dict[str, Expected]:
     w = np.ones(len(losses), WIDE) if weights is None else weights
     if len(losses) == 0:
-        return {"loss": Expected(WIDE(0), WIDE(0)), "gradient": Expected(losses, losses)}
+        return {"loss": Expected(WIDE(0), WIDE(0)), "gradient": Expected(slopes, slopes)}
     share = w / w.sum()
     return {
         "loss": Expected((share * losses).sum(), (share * loss_sizes).sum()),
-        "gradient": Expected(share * slopes, share * slope_sizes),
+        "gradient": Expected((share * slopes.T).T, (share * slope_sizes.T).T),
     }
 
 
@@ -148,15 +171,36 @@ def update(rule: str, arrays: dict[str, Array], plan: RowPlan, source: RowSource
     gradient, size = truth.row_gradient(arrays["table"], plan, source)
     scale, l2 = hyper.get("grad_scale", WIDE(1)), hyper.get("l2", WIDE(0))
     g, g_size = scale * gradient + l2 * old["table"], scale * size + l2 * np.abs(old["table"])
-    changed = {"sgd": _sgd, "adagrad": _adagrad, "rowwise_adagrad": _rowwise_adagrad, "adam": _adam}[rule](
-        old, g, g_size, hyper
-    )
+    changed = RULES[rule](old, g, g_size, hyper)
     result = {}
     for key, array in arrays.items():
         value, magnitude = array.copy(), np.abs(array)
         value[plan.rows], magnitude[plan.rows] = changed[key]
         result[key] = Expected(value, magnitude)
     return result
+
+
+def catch_up(
+    rule: str, arrays: dict[str, Array], last: Array, rows: Array | None, step: int, rates: Array, **hyper: Any
+) -> dict[str, Expected]:
+    """Every array and last after the catch-up: row by row and step by step the dense rule with g = l2 w. Magnitudes are
+    those of all steps together, each of which rounds."""
+    hyper = {key: WIDE(value) for key, value in hyper.items()}
+    values, magnitudes = {k: a.copy() for k, a in arrays.items()}, {k: np.abs(a) for k, a in arrays.items()}
+    now = last.copy()
+    for row in range(len(last)) if rows is None else rows:
+        for missed in range(last[row] + 1, step + 1):
+            old = {key: array[row : row + 1] for key, array in values.items()}
+            g, numbers = hyper["l2"] * old["table"], {"lr": rates[missed - step - 1], "step": missed}
+            for key, moved in RULES[rule](old, g, np.abs(g), hyper | numbers).items():
+                values[key][row], magnitudes[key][row] = moved.value[0], magnitudes[key][row] + moved.magnitude[0]
+        now[row] = step
+    return {key: Expected(values[key], magnitudes[key]) for key in arrays} | {"last": Expected(now)}
+
+
+def _squared_size(g: Array, g_size: Array) -> Array:
+    """Magnitude of g^2: what is wrong with g by d is wrong with its square by 2 |g| d."""
+    return 2 * np.abs(g) * g_size
 
 
 def _sgd(old: dict, g: Array, g_size: Array, hyper: dict) -> dict[str, Expected]:
@@ -169,7 +213,7 @@ def _adagrad(old: dict, g: Array, g_size: Array, hyper: dict) -> dict[str, Expec
     rate = hyper["lr"] / (np.sqrt(a) + hyper["eps"])
     return {
         "table": Expected(w - rate * g, np.abs(w) + rate * g_size),
-        "accumulator": Expected(a, old["accumulator"] + g_size**2),
+        "accumulator": Expected(a, old["accumulator"] + _squared_size(g, g_size)),
     }
 
 
@@ -179,17 +223,39 @@ def _rowwise_adagrad(old: dict, g: Array, g_size: Array, hyper: dict) -> dict[st
     rate = (hyper["lr"] / (np.sqrt(a) + hyper["eps"]))[:, None]
     return {
         "table": Expected(w - rate * g, np.abs(w) + rate * g_size),
-        "accumulator": Expected(a, old["accumulator"] + (g_size**2).sum(axis=1) / dims),
+        "accumulator": Expected(a, old["accumulator"] + _squared_size(g, g_size).sum(axis=1) / dims),
     }
 
 
 def _adam(old: dict, g: Array, g_size: Array, hyper: dict) -> dict[str, Expected]:
     w, b1, b2, step = old["table"], hyper["beta1"], hyper["beta2"], hyper["step"]
     m, m_size = b1 * old["moment1"] + (1 - b1) * g, b1 * np.abs(old["moment1"]) + (1 - b1) * g_size
-    v, v_size = b2 * old["moment2"] + (1 - b2) * g**2, b2 * old["moment2"] + (1 - b2) * g_size**2
+    v, v_size = (b2 * old["moment2"] + (1 - b2) * square for square in (g**2, _squared_size(g, g_size)))
     rate = hyper["lr"] / ((1 - b1**step) * (np.sqrt(v / (1 - b2**step)) + hyper["eps"]))
+    w = w - hyper["lr"] * hyper.get("weight_decay", WIDE(0)) * w
     return {
         "table": Expected(w - rate * m, np.abs(w) + rate * m_size),
         "moment1": Expected(m, m_size),
         "moment2": Expected(v, v_size),
     }
+
+
+def _ftrl(old: dict, g: Array, g_size: Array, hyper: dict) -> dict[str, Expected]:
+    """z from the subgradient that the weights satisfy: 0 = z_old + w / eta_old + l1 sign(w) + ridge w where w is not
+    0, so with sigma = 1/eta - 1/eta_old: z = z_old + g - sigma w = g - w / eta - l1 sign(w) - ridge w."""
+    w, z, l1, ridge = old["table"], old["dual"], hyper["l1"], hyper["ridge"]
+    n = old["accumulator"] + g**2
+    inverse_eta = (hyper["beta"] + np.sqrt(n)) / hyper["lr"]
+    start = np.where(w == 0, z, -l1 * np.sign(w) - ridge * w)
+    z, z_size = start + g - inverse_eta * w, np.abs(start) + g_size + inverse_eta * np.abs(w)
+    shrunk = np.sign(z) * np.maximum(np.abs(z) - l1, 0)
+    return {
+        "table": Expected(-shrunk / (inverse_eta + ridge), (z_size + l1) / (inverse_eta + ridge)),
+        "dual": Expected(z, z_size),
+        "accumulator": Expected(n, old["accumulator"] + _squared_size(g, g_size)),
+    }
+
+
+RULES = {
+    "sgd": _sgd, "adagrad": _adagrad, "rowwise_adagrad": _rowwise_adagrad, "adam": _adam, "adamw": _adam, "ftrl": _ftrl,
+}  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from fastfm_core.data import Categorical, Cross, MultiHot, Numeric, Schema
+from fastfm_core.data import Categorical, Cross, History, MultiHot, Numeric, Schema
 from fastfm_core.data.columns import Table
 
 MIXED_SCHEMA = Schema(
@@ -56,7 +56,7 @@ def tables(rows: st.SearchStrategy[int]) -> st.SearchStrategy[Table]:
 
 EVERY_SCHEMA = Schema(
     [
-        Categorical("color"),
+        Categorical("color", dim=3),
         Categorical("user", buckets=7),
         Categorical("last", share="color"),
         MultiHot("tags", weighted=True, pooling="sqrtn", min_count=1),
@@ -64,6 +64,8 @@ EVERY_SCHEMA = Schema(
         Numeric("age", use="first,pairs,raw", transform="log1p"),
         Numeric("age in bins", source="age", transform="quantile", bins=4),
         Cross(("color", "user"), buckets=50),
+        History("color", user="user", time="age", length=3, share="color"),
+        History("last", user="user", time="age", positive="price>=2", min_count=3, name="last liked"),
     ]
 )
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fastfm_core.contract import Batch
 from fastfm_core.data import Encoded, Encoder
+from fastfm_core.data.encoded import concatenated
 from fastfm_core.errors import InputError
 
 from .tables import FLAT_SCHEMA, MIXED_SCHEMA, tables
@@ -55,6 +56,30 @@ def test_take_equals_a_naive_loop(table, schema, data: st.DataObject) -> None:
     np.testing.assert_array_equal(batch.weights, labels[rows] * 2)
     assert batch.dense is not None and encoded.dense is not None
     np.testing.assert_array_equal(batch.dense, encoded.dense[rows])
+
+
+@given(tables(st.integers(1, 12)), st.sampled_from([MIXED_SCHEMA, FLAT_SCHEMA]), st.data())
+def test_pieces_put_together_are_the_table(table, schema, data: st.DataObject) -> None:
+    count = len(table["color"])
+    encoder, middle = Encoder.fit(table, schema, min_count=1), data.draw(st.integers(0, count))
+    pieces = [{name: column[part] for name, column in table.items()} for part in (slice(middle), slice(middle, None))]
+    whole, joined = encoder.transform(table), concatenated([encoder.transform(piece) for piece in pieces])
+    for array in ("ids", "offsets", "values", "dense"):
+        np.testing.assert_array_equal(getattr(joined, array), getattr(whole, array))
+
+
+@given(tables(st.integers(1, 12)), st.sampled_from([MIXED_SCHEMA, FLAT_SCHEMA]), st.data())
+def test_a_field_and_a_number_of_other_samples(table, schema, data: st.DataObject) -> None:
+    """Equal to a table whose column was exchanged before it was encoded; what is not named stays."""
+    encoder = Encoder.fit(table, schema, min_count=1)
+    order = np.array(data.draw(st.permutations(range(len(table["color"])))))
+    encoded = encoder.transform(table)
+    for name in (*encoder.field_names, *encoder.dense_names):
+        field, number = (n.index(name) if name in n else None for n in (encoder.field_names, encoder.dense_names))
+        expected = encoder.transform({**table, name: table[name][order]})
+        found = encoded.exchanged(order, field, number)
+        for array in ("ids", "offsets", "values", "dense"):
+            np.testing.assert_array_equal(getattr(found, array), getattr(expected, array))
 
 
 def test_single_ids_stay_a_matrix_and_batches_are_flat() -> None:

@@ -17,6 +17,7 @@ from fastfm_core import threads
 from fastfm_core.data import Encoder, cache, encode
 from fastfm_core.data.columns import Table, take
 from fastfm_core.data.encode import EncoderFit, sampled_rows
+from fastfm_core.data.history import Histories, whole_columns
 from fastfm_core.data.readers import Chunk
 from fastfm_core.data.stream import each_piece
 
@@ -41,7 +42,7 @@ def fitted_in(cuts: list[int], train_rows: np.ndarray, min_count: int) -> Encode
         end = begin + len(table["color"])
         own: list[Any] = [rows[(rows >= begin) & (rows < end)] - begin for rows in (train_rows, sampled)]
         fitting.merge(fitting.observe(table, *own))
-    return fitting.finish()
+    return fitting.finish(Histories(EVERY_SCHEMA.fields, whole_columns(EVERY_SCHEMA.fields, TABLE)).remembered())
 
 
 CUTS = st.lists(st.integers(0, N), max_size=6)
@@ -77,8 +78,13 @@ def test_numbers_of_a_large_table_are_fitted_on_the_sample(monkeypatch) -> None:
 @given(CUTS)
 def test_encoding_piece_by_piece_equals_encoding_at_once(cuts) -> None:
     encoder, labels = Encoder.fit(TABLE, EVERY_SCHEMA), np.arange(N)
+    histories = Histories(encoder.histories, whole_columns(encoder.histories, TABLE), encoder.visits)
+    begins = np.array([0, *sorted(cuts), N])
     with tempfile.TemporaryDirectory() as folder:
-        parts = (encoder.transform(table, labels[begin : begin + len(table["color"])]) for begin, table in pieces(cuts))
+        parts = (
+            encoder.transform(histories.beside(table, begins, number), labels[begin : begin + len(table["color"])])
+            for number, (begin, table) in enumerate(pieces(cuts))
+        )
         about = cache.write_encoded(Path(folder), "data", parts)
         assert_same_encoded(cache.map_encoded(Path(folder), "data", about), encoder.transform(TABLE, labels))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastfm_core.data import Categorical, MultiHot, Numeric
+from fastfm_core.data import Categorical, MultiHot, Numeric, Schema
 from fastfm_core.data.infer import guess, looks_like_id, resolve
 from fastfm_core.errors import InputError
 
@@ -101,6 +101,23 @@ def test_star_is_all_others() -> None:
     assert resolve(small_table(), "y", categorical="color", drop="*").schema.fields == (Categorical("color"),)
 
 
+def test_a_number_that_is_named_again_is_a_further_field() -> None:
+    numeric = "age,age:square,age:sqrt,price:quantile,age:raw:log1p,price"
+    typed = resolve(small_table(), "y", categorical="*", numeric=numeric)
+    assert typed.schema.fields[-4:] == (
+        Numeric("age square", source="age", transform="square"),
+        Numeric("age sqrt", source="age", transform="sqrt"),
+        Numeric("age raw log1p", source="age", use="raw", transform="log1p"),
+        Numeric("price auto", source="price"),
+    )
+    assert {Numeric("age"), Numeric("price", transform="quantile")} < set(typed.schema.fields)
+    assert "age square: numeric, square (by --numeric)" in typed.describe()
+    with pytest.raises(InputError, match="'age square' of --numeric is declared already"):
+        resolve(small_table(), "y", declared=[Numeric("age square", source="age")], numeric="age,age:square")
+    with pytest.raises(InputError, match="'age square' is a column as well: declare a field of another name"):
+        resolve(small_table() | {"age square": text_column(*"123456")}, "y", numeric="age,age:square")
+
+
 def test_a_name_may_contain_a_colon() -> None:
     table = {"genre:token_seq": text_column("a b", "b", "b"), "genre": text_column("1", "1", "2")}
     typed = resolve(table, categorical="genre", multihot="genre:token_seq: ")
@@ -118,6 +135,9 @@ def test_a_condition_takes_its_column_from_the_features() -> None:
     [
         ({"categorical": "colour"}, "no column 'colour': did you mean 'color'"),
         ({"categorical": "color", "drop": "color"}, "'color' is named by --categorical and again by --drop"),
+        ({"categorical": "age", "numeric": "age:raw"}, "'age' is named by --categorical and again by --numeric"),
+        ({"numeric": "age:raw,age:raw"}, "'age' is named by --numeric and again by --numeric"),
+        ({"numeric": "age,age:raw,age:raw"}, "'age raw' of --numeric is declared already: keep one"),
         ({"drop": "color,color"}, "'color' is named by --drop and again by --drop"),
         ({"categorical": "*", "drop": "*"}, r"'\*' is named by --categorical and again by --drop"),
         ({"numeric": "y"}, "--numeric names 'y', which is the label"),
@@ -132,6 +152,28 @@ def test_a_condition_takes_its_column_from_the_features() -> None:
 def test_wrong_options_are_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         resolve(small_table(), "y", **options)
+
+
+def test_sides_are_named_and_their_ids_are_categorical() -> None:
+    table = {name: text_column(*map(str, range(40))) for name in ("reader", "book", "pages")} | {"y": list("01" * 20)}
+    typed = resolve(table, "y", numeric="pages", user="reader", item="book, pages", cross="reader*book")
+    assert typed.schema.fields[:2] == (Categorical("reader"), Categorical("book"))
+    assert typed.describe()[:2] == ["reader: categorical (by --user)", "book: categorical (by --item)"]
+    assert [typed.schema.side(name) for name in typed.schema.names] == ["user", "item", "item", ""]
+    assert Schema.from_dict(typed.schema.to_dict()) == typed.schema
+    with pytest.raises(InputError, match="no column 'bok': did you mean 'book'"):
+        resolve(table, "y", item="bok")
+    with pytest.raises(InputError, match="--user and --item: 'y' is no field, there are reader, book, pages"):
+        resolve(table, "y", numeric="*", item="y")
+    with pytest.raises(InputError, match="--user and --item: 'book' is named twice"):
+        resolve(table, "y", categorical="*", item="book", user="book")
+
+
+@pytest.mark.parametrize("cross", ["reader", "reader*", "reader*book:many"])
+def test_a_wrong_cross_is_refused(cross: str) -> None:
+    table = {name: text_column("a", "b") for name in ("reader", "book")}
+    with pytest.raises(InputError, match=r"write columns with \* between, and buckets behind a colon"):
+        resolve(table, categorical="*", cross=cross)
 
 
 def test_an_unknown_dropped_column_is_named() -> None:

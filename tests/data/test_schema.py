@@ -72,6 +72,10 @@ def test_unknown_type_is_named() -> None:
             lambda: Schema([Categorical("a"), MultiHot("b", share="a", min_count=2)]),
             "rows of 'a': give min_count there",
         ),
+        (lambda: Schema([Categorical("a", dim=4), Categorical("b", share="a", dim=4)]), "rows of 'a': give dim there"),
+        (lambda: MultiHot("a", dim=0), "dim is 0, give a whole number of at least 1"),
+        (lambda: Cross(("a", "b"), dim=1.5), "dim is 1.5, give a whole number"),  # pyright: ignore
+        (lambda: MultiHot("a", pooling="none", dim=2), "not pooled have the model's dim, leave dim out"),
         (lambda: Schema([Categorical("a", buckets=5), Categorical("b", share="a")]), "share='a' is no such column"),
         (lambda: Schema([MultiHot("a", pooling="none"), Categorical("b")]), "the only field of a schema"),
         (lambda: MultiHot("a", pooling="max"), "pooling is 'max'"),  # pyright: ignore

@@ -111,6 +111,21 @@ def test_every_column_type_survives_json() -> None:
     assert_same_encoded(again.transform(every_table(30, seed=1)), encoder.transform(every_table(30, seed=1)))
 
 
+def test_fields_have_dims_of_their_own_or_their_owners() -> None:
+    encoder = Encoder.fit(every_table(60), EVERY_SCHEMA)
+    assert encoder.ranges is not None
+    bases, sizes, dims = encoder.ranges
+    assert (bases.tolist(), sizes.tolist()) == (encoder.bases.tolist(), encoder.sizes.tolist())
+    own = dict(zip(encoder.field_names, dims.tolist(), strict=True))
+    assert {name for name, dim in own.items() if dim == 3} == {"color", "last", "color history"}
+    assert set(own.values()) == {0, 3} and shared_encoder().ranges is None
+
+
+def shared_encoder() -> Encoder:
+    table, schema = shared()
+    return Encoder.fit(table, schema)
+
+
 def test_a_fields_own_minimum_count_goes_before_the_encoders() -> None:
     column = text_column("a", "a", "a", "b", "b", "c")
     table = {"x": column, "y": column, "z": column}

@@ -12,9 +12,11 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
 
-from fastfm_core import backends
+from fastfm_core import backends, estimators
 from fastfm_core.config import TrainConfig
 from fastfm_core.errors import InputError
+from fastfm_core.models import MODELS
+from fastfm_core.trained import OF_MODEL
 
 from .cases import CLASSIFIERS, KINDS, data, make, outputs, quality
 
@@ -60,15 +62,20 @@ def test_a_seed_repeats_bits(name: str) -> None:
 
 
 def test_defaults_are_those_of_the_training_settings() -> None:
-    elsewhere = {"class_weight", "accumulate", "warmup", "evaluations_per_epoch", "checkpoint_seconds"}
+    """Every estimator has the settings of a training and its own model's options, no other model's."""
+    elsewhere = {"loss", "class_weight", "accumulate", "warmup", "evaluations_per_epoch", "checkpoint_seconds"}
     shared = {item.name: item.default for item in fields(TrainConfig) if item.name not in elsewhere}
-    shared["monitor"] = "logloss"
-    for kind, _ in KINDS.values():
+    met: set[str] = set()
+    for name in estimators.__all__:
+        kind = getattr(estimators, name)
+        shared["monitor"] = "logloss" if name.endswith("Classifier") else None
         given = {name: item.default for name, item in inspect.signature(kind.__init__).parameters.items()}
-        settings = given.keys() & shared.keys()
-        assert {name: given[name] for name in settings} == {name: shared[name] for name in settings}
+        options = set(OF_MODEL) & inspect.signature(MODELS[kind._model]).parameters.keys()
+        settings = options | shared.keys() - set(OF_MODEL)
+        assert {name: given[name] for name in given.keys() & shared.keys()} == {name: shared[name] for name in settings}
         assert given.keys() - settings == {"self", "schema", "backend", "random_state", "valid_fraction", "verbose"}
-    assert set(inspect.signature(KINDS["DeepFMRegressor"][0].__init__).parameters) >= shared.keys()
+        met |= settings
+    assert met == shared.keys()
 
 
 def test_parameters_reach_the_model() -> None:

@@ -70,12 +70,60 @@ def test_ids_outside_the_table_are_named(backend: str, bad: int, position: int, 
         (lambda: lane(first_grad=np.ones(2)), "one dtype"),
         (lambda: lane(table=TABLE[:, :0]), "the last column of table is the first-order weight; it has none"),
         (lambda: ff.kernels.matmul(np.ones((2, 3)), np.ones((2, 3))), "right has K = 2"),
+        (lambda: ff.kernels.bpr(np.ones((2, 3)), np.ones(3)), "weights has B = 3"),
+        (lambda: ff.kernels.softmax_cross_entropy(np.ones((2, 0)), None), "logits must have a column for the positive"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(call: Any, words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+VECTORS = np.ones((5, 3, 4), np.float32)
+PAIRS = np.array([[0, 1], [2, 0]], np.int32)
+
+
+def interact(pairs: Any = PAIRS, vectors: Any = VECTORS, weights: Any = None) -> np.ndarray:
+    return ff.kernels.pair_interaction(vectors, pairs, weights)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: interact(PAIRS + np.int32(1)), r"pairs\[1\] is \(3, 1\): the fields are 0..2"),
+        (lambda: interact(PAIRS - np.int32(1)), r"pairs\[0\] is \(-1, 0\): the fields are 0..2"),
+        (lambda: interact(PAIRS // 2), r"pairs\[0\] is \(0, 0\): a pair has two different fields"),
+        (lambda: interact(PAIRS.astype(np.int64)), "pairs must be int32, got int64"),
+        (lambda: interact(PAIRS[0]), r"pairs must have shape \[P, 2\], got \(2,\)"),
+        (lambda: interact(PAIRS[:, :1].copy()), r"pairs must have shape \[P, 2\], got \(2, 1\)"),
+        (lambda: interact(PAIRS[:, ::-1]), "pairs must be C-contiguous"),
+        (lambda: interact(weights=np.ones(3, np.float32)), "weights has P = 3, but P is 2 elsewhere"),
+        (lambda: interact(weights=np.ones(2)), "one dtype"),
+        (lambda: interact(vectors=VECTORS[:, ::2]), "vectors must be C-contiguous"),
+        (lambda: interact(vectors=VECTORS[::-1]), "vectors has its samples in descending order"),
+        (lambda: interact(vectors=VECTORS[0]), r"vectors must have shape \[B, F, D\]"),
+        (lambda: ff.kernels.pair_products(VECTORS, PAIRS, "cross"), "unknown product 'cross'; known: inner, elementw"),
+        (lambda: ff.kernels.pair_products(VECTORS, PAIRS + np.int32(1), "inner"), r"pairs\[1\] is \(3, 1\)"),
+        (lambda: ff.kernels.pair_products_backward(np.ones((5, 2, 4), np.float32), VECTORS, PAIRS, "outer"), "W is 16"),
+        (lambda: ff.kernels.pair_products_backward(np.ones((5, 2, 4), np.float32), VECTORS, PAIRS, "inner"), "W is 1 "),
+        (lambda: ff.kernels.pair_interaction_backward(np.ones(4, np.float32), VECTORS, PAIRS, None), "B is 4 elsewher"),
+    ],
+)
+def test_pairs_that_are_none_are_refused_in_one_line(call: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+@EVERY
+def test_samples_may_lie_any_stride_apart(backend: str) -> None:
+    wide = np.arange(40, dtype=np.float32).reshape(5, 8)
+    step, size = wide.strides
+    for stride in (step, 2 * size, 0):
+        vectors = np.lib.stride_tricks.as_strided(wide, (5, 3, 2), (stride, 2 * size, size))
+        expected = ff.kernels.pair_interaction(vectors.copy(), PAIRS, None, backend="reference")
+        np.testing.assert_array_equal(ff.kernels.pair_interaction(vectors, PAIRS, None, backend=backend), expected)
 
 
 HALF, SUM = TABLE.astype(np.float16), Entries(IDS, 2)

@@ -162,10 +162,10 @@ def test_starting_point(backend: Backend) -> None:
 
 
 def test_unknown_models_are_named(backend: Backend) -> None:
-    with pytest.raises(InputError, match="unknown model 'ffm'; known: lr, fm, deepfm"):
+    with pytest.raises(InputError, match="unknown model 'ffm'; known: lr, mf, fm, fwfm, nfm, mlp"):
         build("ffm", backend)
 
 
 def test_an_option_that_no_model_has_is_refused(backend: Backend) -> None:
-    with pytest.raises(InputError, match="no model has an option 'dimm'; fm has dim, init_std, seed"):
+    with pytest.raises(InputError, match="no model has an option 'dimm'; fm has dim, init_std, pairs, seed"):
         build("fm", backend, dimm=8)

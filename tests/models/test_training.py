@@ -57,7 +57,7 @@ def deepfm(backend: Backend, first_order: Literal["lane", "separate"], dim: int 
 
 
 @pytest.mark.parametrize("bags", [False, True])
-@pytest.mark.parametrize("rows", ["lazy", "dense"])
+@pytest.mark.parametrize("rows", ["exact", "lazy", "dense"])
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "sgd"])
 def test_a_first_order_in_the_row_trains_as_one_apart(backend: Backend, optimizer: str, rows: Any, bags: bool) -> None:
     """A hundred losses by numba, ten by the reference, and the weights after them; plans made ahead for one of them."""

@@ -73,7 +73,7 @@ def test_the_loss_has_the_right_slope(backend: Backend, case: str, kind: str) ->
 
 
 @pytest.mark.parametrize("kind", ["ids", "bags"])
-@pytest.mark.parametrize("rows", ["lazy", "dense"])
+@pytest.mark.parametrize("rows", ["exact", "lazy", "dense"])
 @pytest.mark.parametrize("case", CASES)
 def test_one_update_holds_the_gradients_of_all_lookups(backend: Backend, case: str, rows: str, kind: str) -> None:
     model, batch = build("deepfm", backend, uses_of(case)), draw(kind)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fastfm_core import threads
-from fastfm_core.data import Categorical, Cross, Encoder, MultiHot, Numeric, Schema, open_table
+from fastfm_core.data import Categorical, Cross, Encoder, History, MultiHot, Numeric, Schema, open_table
 from fastfm_core.data.readers import read_table, reader
 from fastfm_core.data.stream import each_piece
 from fastfm_core.data.text import Texts, engine, marks
@@ -268,7 +268,7 @@ def test_a_file_is_encoded_alike_or_refused_with_the_same_words(
             assert "clicks.csv" in found[0] and ("row 36" in found[0] or "line " in found[0])
 
 
-SINGLE = [field for field in EVERY_SCHEMA.fields if not isinstance(field, MultiHot)]
+SINGLE = [field for field in EVERY_SCHEMA.fields if not isinstance(field, MultiHot | History)]
 FLAT_SCHEMA = Schema([Numeric("price alone", source="price", use="raw", transform="sqrt"), *SINGLE])
 
 

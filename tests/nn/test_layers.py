@@ -163,8 +163,8 @@ def test_field_embedding_of_dim_zero_trains_the_first_order_alone(backend: Backe
     embedding = FieldEmbedding(9, 0, backend, seed=1)
     assert [path for path, _ in embedding.named_parameters()] == ["table"]
     for bags in (False, True):
-        first, pairs, deep = embedding(draw_batch(bags=bags, values=True))
-        assert deep is None and not pairs.data.any()
+        first, pairs = embedding(draw_batch(bags=bags, values=True), "first", "pairs")
+        assert not pairs.data.any()
         ops.add(first, pairs).backward()
     assert embedding.table.grad.dense().shape == (9, 1)
 
@@ -182,8 +182,8 @@ def test_lane_and_separate_first_order_start_with_the_same_embeddings(backend: B
 
 
 def test_an_unknown_first_order_is_refused(backend: Backend) -> None:
-    with pytest.raises(InputError, match="first_order must be 'lane' or 'separate', got 'none'"):
-        FieldEmbedding(3, 2, backend, seed=0, first_order="none")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="first_order must be 'lane', 'separate' or 'none', got 'last'"):
+        FieldEmbedding(3, 2, backend, seed=0, first_order="last")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("first_order", ["lane", "separate"])
@@ -197,12 +197,12 @@ def test_a_batch_with_its_plan_needs_no_other(
     make = backend.plan_rows
     monkeypatch.setattr(backend, "plan_rows", lambda ids, rows: (made.append(len(ids)), make(ids, rows))[1])
     embedding = FieldEmbedding(9, 4, backend, seed=1, first_order=first_order)
-    first, pairs, _ = embedding(batch._replace(plan=plan))
+    first, pairs = embedding(batch._replace(plan=plan), "first", "pairs")
     ops.add(first, pairs).backward()
     assert embedding.table.grad.parts[0][0] is plan and not made
     some = np.array([True, False, True])
     embedding = FieldEmbedding(9, 4, backend, seed=1, first_order=first_order, uses=Uses(some, some, some))
-    first, pairs, _ = embedding(batch._replace(plan=plan))
+    first, pairs = embedding(batch._replace(plan=plan), "first", "pairs")
     ops.add(first, pairs).backward()
     assert made == [len(entries_of_fields(batch.entries, some).ids)]
 

@@ -12,12 +12,14 @@ from drawing import draw_entries, draw_tensor
 from fastfm_core import ops
 from fastfm_core.autograd import Tensor, gradcheck
 from fastfm_core.backends import Backend
-from fastfm_core.contract import DropoutKey, Entries, Pooling
+from fastfm_core.contract import DropoutKey, Entries, Pooling, Product
 
 POOLINGS: list[Pooling] = ["sum", "mean", "sqrtn", "max"]
 DIMS = [0, 1, 7, 16]
 ROWS = 9
 KEY = DropoutKey(seed=3, step=2, layer=1)
+PAIRS = np.array([[0, 1], [2, 1], [0, 2]], np.int32)
+PRODUCTS: list[Product] = ["inner", "elementwise", "outer"]
 
 
 def away_from_zero(backend: Backend, random: np.random.Generator, *shape: int) -> Tensor:
@@ -36,23 +38,42 @@ def dense_cases(backend: Backend, random: np.random.Generator) -> dict[str, tupl
     x, weight, bias = (draw_tensor(backend, random, *shape) for shape in [(5, 4), (4, 3), (3,)])
     gamma, beta = draw_tensor(backend, random, 4), draw_tensor(backend, random, 4)
     signed, fields = away_from_zero(backend, random, 5, 4), draw_tensor(backend, random, 5, 3, 2)
-    column = draw_tensor(backend, random, 5, 1)
+    column, other = draw_tensor(backend, random, 5, 1), draw_tensor(backend, random, 5, 4)
+    maps, offsets, pair_weights = (draw_tensor(backend, random, *shape) for shape in [(3, 2, 4), (3, 4), (3,)])
     first, second, scalar = (draw_tensor(backend, random, size) for size in (5, 5, 1))
     mean, variance = random.standard_normal(4), random.uniform(0.5, 2.0, 4)
     labels, weights = random.uniform(0, 1, 5), random.uniform(0.1, 2.0, 5)
     return {
         "add": (lambda *terms: ops.add(*terms), [first, second, scalar]),
+        "as_vectors": (lambda t: ops.as_vectors(t, dim=1, fields=3), [x]),
         "batch_norm": (lambda *t: ops.batch_norm(*t, eps=1e-5)[0], [x, gamma, beta]),
         "bce_with_logits": (lambda z: ops.bce_with_logits(z, labels, weights), [first]),
         "bi_interaction": (ops.bi_interaction, [fields]),
+        "concatenate": (ops.concatenate, [x, first, other]),
         "dropout": (lambda t: ops.dropout(t, 0.4, KEY), [fields]),
+        "field_linear": (ops.field_linear, [fields, maps, offsets]),
+        "flatten": (ops.flatten, [fields]),
         "fm_interaction": (ops.fm_interaction, [fields]),
+        "inner": (ops.inner, [x, other]),
         "linear": (ops.linear, [x, weight, bias]),
         "linear_relu": (lambda *t: ops.linear_relu(*t, rate=0.4, key=KEY), [x, weight, bias]),
+        "bpr": (lambda z: ops.bpr(z, 3, weights), [draw_tensor(backend, random, 15)]),
         "mse": (lambda z: ops.mse(z, labels, weights), [first]),
+        "multiply": (ops.multiply, [x, other]),
         "normalize": (lambda x, g, b: ops.normalize(x, g, b, mean, variance, 1e-5), [x, gamma, beta]),
+        "pair_interaction": (lambda e, r: ops.pair_interaction(e, PAIRS, r), [fields, pair_weights]),
+        "pair_products": (lambda e: ops.pair_products(e, PAIRS, "outer"), [fields]),
+        "pool_pairs": (lambda t: ops.pool_pairs(t, "max"), [fields]),
+        "project": (ops.project, [fields, draw_tensor(backend, random, 2, 4)]),
         "relu": (lambda t: ops.relu(t, 0.4, KEY), [signed]),
+        "scale": (lambda t: ops.scale(t, -2.5), [fields]),
+        "softmax_cross_entropy": (
+            lambda z: ops.softmax_cross_entropy(z, 3, weights),
+            [draw_tensor(backend, random, 15)],
+        ),
         "squeeze": (ops.squeeze, [column]),
+        "sum_fields": (ops.sum_fields, [fields]),
+        "take_fields": (lambda t: ops.take_fields(t, np.array([2, 0])), [fields]),
     }
 
 
@@ -67,11 +88,35 @@ def test_dense_operations(backend: Backend, name: str) -> None:
     assert all(tensor.grad is not None for tensor in inputs)
 
 
+@pytest.mark.parametrize("count", [0, 3])
+@pytest.mark.parametrize("dim", DIMS)
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_pairs_of_vectors_cut_from_wider_rows(backend: Backend, product: Product, dim: int, count: int) -> None:
+    """Products, pooled each way, and interactions with and without weights."""
+    random = np.random.default_rng(15)
+    pairs, weights = PAIRS[:count], draw_tensor(backend, random, count)
+    rows = draw_tensor(backend, random, 5, 3 * dim + 2)
+
+    def vectors(rows: Tensor) -> Tensor:
+        return ops.as_vectors(rows, dim=dim, fields=3)
+
+    for pooling in ("sum", "mean", "max"):
+        gradcheck(lambda x, p=pooling: ops.pool_pairs(ops.pair_products(vectors(x), pairs, product), p), [rows])
+    gradcheck(lambda x: ops.flatten(ops.pair_products(vectors(x), pairs, product)), [rows])
+    gradcheck(lambda x: ops.pair_interaction(vectors(x), pairs), [rows])
+    gradcheck(lambda x, r: ops.pair_interaction(vectors(x), pairs, r), [rows, weights])
+
+
 @pytest.mark.parametrize("loss", [ops.bce_with_logits, ops.mse])
 def test_losses_without_weights(backend: Backend, loss: Callable[..., Tensor]) -> None:
     random = np.random.default_rng(2)
     labels = random.uniform(0, 1, 7)
     gradcheck(lambda z: loss(z, labels), [draw_tensor(backend, random, 7)])
+
+
+@pytest.mark.parametrize("loss", [ops.softmax_cross_entropy, ops.bpr])
+def test_group_losses_without_weights(backend: Backend, loss: Callable[..., Tensor]) -> None:
+    gradcheck(lambda z: loss(z, 4), [draw_tensor(backend, np.random.default_rng(2), 12)])
 
 
 def test_no_dropout_without_a_key(backend: Backend) -> None:
@@ -212,3 +257,21 @@ def test_one_sample_and_no_samples(backend: Backend) -> None:
         for bags in (False, True):
             entries = draw_entries(random, samples=samples, bags=bags)
             gradcheck(lambda t, w, e=entries: ops.embedding_fm(t, w, e, deep=True), [table, linear])
+
+
+@pytest.mark.parametrize("bags", [False, True])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_weights_of_a_multi_hot_are_trained_beside_a_frozen_table(
+    backend: Backend, pooling: Pooling, bags: bool
+) -> None:
+    """The values come of an op themselves, and reach pooled rows, pairs, first order and deep input."""
+    random = np.random.default_rng(20)
+    entries = draw_entries(random, bags=bags, pooling=pooling, values=True, dtype=np.float64)
+    table = Tensor(random.standard_normal((ROWS, 5)), backend)
+
+    def function(left: Tensor, right: Tensor) -> Any:
+        values = ops.multiply(left, right)
+        pooled = ops.embedding_bag(table, entries, values)
+        return pooled, *ops.embedding_fm(table, None, entries, values=values, deep=True, lane=True)
+
+    gradcheck(function, [values_of(backend, entries), draw_tensor(backend, random, len(entries.ids))])

@@ -35,6 +35,66 @@ def test_add_refuses_to_broadcast(backend: Backend) -> None:
         ops.add(samples, column)
 
 
+def test_what_has_no_arithmetic(backend: Backend) -> None:
+    random = np.random.default_rng(10)
+    x, single, vectors = (draw_tensor(backend, random, *shape) for shape in [(4, 7), (4,), (4, 3, 2)])
+    np.testing.assert_array_equal(ops.concatenate(x, single).data, np.column_stack([x.data, single.data]))
+    np.testing.assert_array_equal(ops.as_vectors(x, dim=2, fields=3).data, x.data[:, :6].reshape(4, 3, 2))
+    assert np.shares_memory(ops.as_vectors(x, dim=2, fields=3).data, x.data)
+    np.testing.assert_array_equal(ops.flatten(vectors).data, vectors.data.reshape(4, 6))
+    np.testing.assert_array_equal(ops.take_fields(vectors, np.array([2, 0])).data, vectors.data[:, [2, 0]])
+
+
+def test_products_and_sums(backend: Backend) -> None:
+    random = np.random.default_rng(11)
+    left, right, vectors = (draw_tensor(backend, random, *shape) for shape in [(4, 2), (4, 2), (4, 3, 2)])
+    np.testing.assert_array_equal(ops.multiply(left, right).data, left.data * right.data)
+    np.testing.assert_array_equal(ops.scale(left, 2.0).data, 2 * left.data)
+    np.testing.assert_allclose(ops.inner(left, right).data, np.einsum("bd,bd->b", left.data, right.data))
+    np.testing.assert_allclose(ops.sum_fields(vectors).data, vectors.data.sum(axis=1))
+
+
+def test_field_linear_maps_each_field_by_its_own_weights(backend: Backend) -> None:
+    random = np.random.default_rng(12)
+    x, weight, bias = (draw_tensor(backend, random, *shape) for shape in [(4, 3, 2), (3, 2, 5), (3, 5)])
+    expected = np.einsum("bfk,fkd->bfd", x.data, weight.data) + bias.data
+    np.testing.assert_allclose(ops.field_linear(x, weight, bias).data, expected, rtol=1e-12)
+
+
+def test_all_pairs_with_weights_of_one_are_the_fm(backend: Backend) -> None:
+    fields = draw_tensor(backend, np.random.default_rng(13), 4, 3, 2)
+    pairs = np.array([[0, 1], [0, 2], [1, 2]], np.int32)
+    plain, ones = ops.pair_interaction(fields, pairs), Tensor(np.ones(3), backend)
+    np.testing.assert_allclose(plain.data, ops.fm_interaction(fields).data, rtol=1e-12)
+    np.testing.assert_array_equal(ops.pair_interaction(fields, pairs, ones).data, plain.data)
+    products = ops.pair_products(fields, pairs, "elementwise")
+    np.testing.assert_allclose(ops.pool_pairs(products, "sum").data, ops.bi_interaction(fields).data, rtol=1e-12)
+    np.testing.assert_allclose(ops.pool_pairs(products, "mean").data, products.data.mean(axis=1), rtol=1e-12)
+    np.testing.assert_array_equal(ops.pool_pairs(products, "max").data, products.data.max(axis=1))
+    outer = ops.pair_products(fields, pairs, "outer").data.reshape(4, 3, 2, 2)
+    np.testing.assert_array_equal(outer[:, 1], fields.data[:, 0, :, None] * fields.data[:, 2, None, :])
+
+
+def test_without_pairs_all_is_zero(backend: Backend) -> None:
+    fields, none = draw_tensor(backend, np.random.default_rng(14), 4, 3, 2), np.zeros((0, 2), np.int32)
+    assert not ops.pair_interaction(fields, none).data.any()
+    for pooling in ("sum", "mean", "max"):
+        pooled = ops.pool_pairs(ops.pair_products(fields, none, "elementwise"), pooling).data
+        np.testing.assert_array_equal(pooled, np.zeros((4, 2)))
+
+
+def test_shapes_that_do_not_fit_are_refused(backend: Backend) -> None:
+    left, right = (draw_tensor(backend, np.random.default_rng(15), *shape) for shape in [(4, 2), (3, 2)])
+    with pytest.raises(InputError, match="multiply takes two tensors of one shape"):
+        ops.multiply(left, right)
+    with pytest.raises(InputError, match="inner takes two tensors of one shape"):
+        ops.inner(left, right)
+    with pytest.raises(InputError, match="concatenate takes tensors of as many samples each, got 3, 4"):
+        ops.concatenate(left, right)
+    with pytest.raises(InputError, match="2 columns hold no 3 vectors of 1"):
+        ops.as_vectors(left, dim=1, fields=3)
+
+
 def test_linear_relu_is_linear_then_relu(backend: Backend) -> None:
     random = np.random.default_rng(2)
     x, weight, bias = (draw_tensor(backend, random, *shape) for shape in [(5, 4), (4, 3), (3,)])
@@ -113,6 +173,8 @@ def test_losses_are_float64_scalars(backend: Backend) -> None:
     for loss, expected in [
         (ops.bce_with_logits, np.mean([np.log1p(np.exp(-0.5)), np.log1p(np.exp(-1.0))])),
         (ops.mse, np.mean([0.25, 1.0])),
+        (lambda z, _: ops.softmax_cross_entropy(z, 2), np.log1p(np.exp(-1.5))),
+        (lambda z, _: ops.bpr(z, 2), np.log1p(np.exp(-1.5))),
     ]:
         predictions.grad = None
         result = loss(predictions, labels)

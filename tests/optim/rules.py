@@ -61,4 +61,36 @@ class Adam(Rule):
         return unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8), first, second
 
 
-RULES: dict[str, type[Rule]] = {"sgd": SGD, "adagrad": Adagrad, "rowwise_adagrad": RowWiseAdagrad, "adam": Adam}
+class AdamW(Adam):
+    """Adam beside a decay of the weights by lr 0.01."""
+
+    def step(self, gradient: np.ndarray, lr: float, rows: Any = slice(None)) -> None:
+        decay = lr * 0.01 * self.weights[rows]
+        super().step(gradient, lr, rows)
+        self.weights[rows] -= decay
+
+
+class FTRL(Rule):
+    """n += g^2;  sigma = 1/eta - 1/eta of the weight's step before;  z += g - sigma w;  w from z in closed form.
+
+    Weights that do not start at 0 start with the z that belongs to them.
+    """
+
+    def __init__(self, weights: np.ndarray, l1: float = 0.0, ridge: float = 0.0) -> None:
+        super().__init__(weights)
+        self.l1, self.ridge = l1, ridge
+        self.first = -l1 * np.sign(weights) - ridge * weights
+        self.inverse_eta = np.zeros_like(weights)
+
+    def step(self, gradient: np.ndarray, lr: float, rows: Any = slice(None)) -> None:
+        self.steps += 1
+        w, g, n = self.weights[rows], gradient[rows], self.second[rows] + gradient[rows] ** 2
+        inverse = (1 + np.sqrt(n)) / lr
+        z = self.first[rows] + g - (inverse - self.inverse_eta[rows]) * w
+        self.first[rows], self.second[rows], self.inverse_eta[rows] = z, n, inverse
+        self.weights[rows] = np.where(np.abs(z) <= self.l1, 0, -(z - np.sign(z) * self.l1) / (inverse + self.ridge))
+
+
+RULES: dict[str, type[Rule]] = {
+    "sgd": SGD, "adagrad": Adagrad, "rowwise_adagrad": RowWiseAdagrad, "adam": Adam, "adamw": AdamW, "ftrl": FTRL,
+}  # fmt: skip

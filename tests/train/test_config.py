@@ -26,6 +26,7 @@ def test_no_settings_are_the_defaults():
         ("batch_norm=no", False),
         ("optimizer=rowwise_adagrad", "rowwise_adagrad"),
         ("rows=dense", "dense"),
+        ("weight_decay=auto", None),
         ("lr=3e-4", 3e-4),
         ("lr=auto", None),
         ("lr_schedule=none", "none"),
@@ -57,7 +58,10 @@ def test_text_becomes_a_value_of_its_type(text, value):
         ("lr=-1", "at least 0"),
         ("lr=inf", "at least 0"),
         ("batch_norm=maybe", "true or false"),
-        ("optimizer=adamax", "one of adam, adagrad, rowwise_adagrad, sgd"),
+        ("optimizer=adamax", "one of adam, adamw, adagrad, rowwise_adagrad, sgd, ftrl"),
+        ("weight_decay=0.1", "optimizer=adam has none; adamw has"),
+        ("l1=1", "optimizer=adam has none; ftrl has"),
+        ("clip_l2=true", "needs rows=dense, not rows=exact; leave it out"),
         ("batch_size=0", "whole number of at least 1, or auto"),
         ("epochs=1e400", "a whole number"),
     ],
@@ -105,8 +109,9 @@ def test_min_count_follows_the_number_of_rows():
 
 def test_every_setting_survives_the_way_through_text():
     config = TrainConfig(hidden=(5, 3), batch_norm=True, batch_size=9)
-    values = {key: ",".join(map(str, value)) if key == "hidden" else value for key, value in asdict(config).items()}
-    assert parse_settings(f"{key}={value}" for key, value in values.items() if value is not None) == config
+    given = {key: value for key, value in asdict(config).items() if value is not None}
+    texts = {key: ",".join(map(str, value)) if isinstance(value, tuple) else value for key, value in given.items()}
+    assert parse_settings(f"{key}={text}" for key, text in texts.items()) == config
 
 
 @pytest.mark.parametrize(
@@ -137,3 +142,13 @@ def test_class_weights_need_classes():
     TrainConfig().require_task("regression")
     with pytest.raises(InputError, match="class_weight=balanced: a regression task has no classes"):
         TrainConfig(class_weight="balanced").require_task("regression")
+
+
+def test_the_monitor_must_be_a_metric_of_the_task():
+    assert (TrainConfig().monitored("binary"), TrainConfig().monitored("regression")) == ("auc", "rmse")
+    TrainConfig(monitor="gauc").require_task("binary", grouped=True)
+    for monitor, task in [("rmse", "binary"), ("auc", "regression")]:
+        with pytest.raises(InputError, match=rf"monitor={monitor}: a {task} task has .*; choose one of them"):
+            TrainConfig(monitor=monitor).require_task(task, grouped=True)
+    with pytest.raises(InputError, match=r"monitor=ndcg@10: .*--group COL"):
+        TrainConfig(monitor="ndcg@10").require_task("binary")

@@ -60,6 +60,9 @@ class IdleOptimizer:
 
     lr = 1.0
 
+    def catch_up(self) -> None:
+        pass
+
     def state_dict(self):
         return {}
 

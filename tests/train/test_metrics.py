@@ -31,6 +31,16 @@ def test_auc_equals_the_oracle_with_ties(pairs):
 
 
 @given(samples)
+def test_average_precision_equals_the_oracle_with_ties(pairs):
+    labels, scores = arrays(pairs)
+    if not labels.any():
+        assert math.isnan(metrics.average_precision(labels, scores))
+    else:
+        expected = oracle.average_precision_score(labels, scores)
+        assert metrics.average_precision(labels, scores) == pytest.approx(expected, abs=1e-12)
+
+
+@given(samples)
 def test_log_loss_equals_the_oracle(pairs):
     labels, probabilities = arrays(pairs)
     expected = oracle.log_loss(labels, probabilities, labels=[0, 1])
@@ -92,7 +102,9 @@ def test_sigmoid_keeps_its_range_and_symmetry():
 def test_reports_name_everything_of_the_metrics_file():
     labels, p = np.array([1, 0, 1, 0], np.float32), np.array([0.9, 0.2, 0.4, 0.5])
     report = metrics.binary(labels, p)
-    assert list(report) == ["rows", "positives", "auc", "auc_se", "logloss", "normalized_entropy", "calibration"]
+    named = ["rows", "positives", "auc", "auc_se", "pr_auc", "logloss", "normalized_entropy", "calibration"]
+    assert list(report) == named
+    assert list(metrics.binary(labels, p, np.zeros(4, int))) == [*named, "gauc", "hr@10", "ndcg@10"]
     assert (report["rows"], report["positives"], report["auc"]) == (4, 2, 0.75)
     assert metrics.regression(labels, p)["rmse"] == metrics.rmse(labels, p)
     assert math.isnan(metrics.binary(labels[:0], p[:0])["logloss"])

@@ -9,7 +9,7 @@ import pytest
 from clicks import entry_files, write_clicks, write_movies
 
 from fastfm_core import cli, threads
-from fastfm_core.data import Categorical, Cross, MultiHot, Numeric, cache, encode
+from fastfm_core.data import Categorical, Cross, History, MultiHot, Numeric, cache, encode
 from fastfm_core.data.readers import parquet, reader
 from fastfm_core.prepare import prepare
 from fastfm_core.source import Source
@@ -20,6 +20,7 @@ FIELDS = (
     Numeric("size", use="first,pairs,raw"),
     Numeric("size in bins", source="size", transform="quantile", bins=5),
     Cross(("movie", "user"), buckets=100),
+    History("movie", user="user", share="movie", positive="label"),
 )
 
 

@@ -86,7 +86,7 @@ def pieces(whole: Batch, *cuts: int) -> list[Batch]:
 
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "adam"])
-@pytest.mark.parametrize("rows", ["lazy", "dense"])
+@pytest.mark.parametrize("rows", ["exact", "lazy", "dense"])
 @pytest.mark.parametrize("weights", [None, [1, 0, 2, 0.5, 3, 1, 1]])
 def test_several_batches_in_a_step_are_one_that_is_as_large(name, rows, weights):
     """Pieces of three, three and one sample, weighted or not, against the seven together."""

@@ -87,6 +87,21 @@ template <class Float> struct Rate {
     Float lr, l2, grad_scale;
 };
 
+// What differs from one of Adam's steps to the next, see update.hpp.
+template <class Float> struct AdamStep {
+    Float size, correction, kept;
+};
+
+// Rows that have missed steps: row u is current up to step last[row], and is to be brought to `step`. The numbers of
+// the latest `known` steps are at hand, which reach back as far as any row.
+template <class Id> struct Missed {
+    const Id* rows; // [U], distinct, or null: every row
+    int64_t count;  // U, or V
+    int32_t* last;  // [V]
+    int64_t step, known;
+    int64_t columns; // of table and states
+};
+
 // Outputs of embedding_fm. numbers [B, I] are copied behind the slots of deep [B, F*D + I], whose rows may be padded.
 // deep and sums may be streamed: written past the caches, which pays where they are too large to be found there again;
 // D is a whole number of cache lines then, and rows begin on one.
@@ -105,6 +120,26 @@ template <class Float> struct Interaction {
 template <class Float> struct Fields {
     const Float* e;
     int64_t fields, dim;
+};
+
+enum class Product { inner, elementwise, outer };
+
+// Field vectors e [B, F, D], `stride` elements from sample to sample, and pairs [P, 2] of them with weights [P]
+// (null: 1).
+template <class Float> struct FieldPairs {
+    const Float* e;
+    int64_t stride, fields, dim;
+    const int32_t* pairs;
+    int64_t count;
+    const Float* weights;
+
+    int32_t first(int64_t p) const { return pairs[2 * p]; }
+    int32_t second(int64_t p) const { return pairs[2 * p + 1]; }
+    Float weight(int64_t p) const { return weights ? weights[p] : Float(1); }
+    const Float* vector(int64_t b, int32_t field) const { return e + b * stride + field * dim; }
+    int64_t width(Product product) const {
+        return product == Product::inner ? 1 : product == Product::outer ? dim * dim : dim;
+    }
 };
 
 // Per-column parameters of batch norm; n = (x - mean) * scale with scale = 1 / sqrt(variance + eps).

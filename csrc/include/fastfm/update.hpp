@@ -1,7 +1,11 @@
 // Optimizer rules on rows: the summed gradient of a row is consumed at once, its weights and state move in one pass.
 //
 // g = grad_scale * gradient + l2 * w in all of them. Formulas and sources: fastfm_core/contract.py, update_rows_*.
-// Weights [V, columns] and states may be rows of wider arrays. See gradient.hpp for what a rule is.
+// Weights [V, columns] and states may be rows of wider arrays.
+//
+// A rule says what it holds of a row in registers, a Line or one number of each of its arrays (`hold`, `keep`), and how
+// a gradient moves that (`step`), given what differs from one step to the next (`Now`). Update is a rule with a
+// gradient, as gradient.hpp wants it; catch_up.hpp takes the steps of rows that have none.
 #pragma once
 #include "fastfm/gradient.hpp"
 
@@ -17,76 +21,169 @@ FASTFM_INLINE Number scaled(const Rate<Float>& rate, const Number& gradient, con
 // w -= lr g
 template <class Float> struct Sgd {
     static constexpr bool tuned = true;
+    using Now = Float; // lr
+    template <class Number> struct Held {
+        Number weight;
+    };
     Rows<Float> weights;
-    Rate<Float> rate;
 
     FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const { prefetch(weights[row] + c, count); }
+    template <class Number> FASTFM_INLINE Held<Number> hold(int64_t row, int64_t c, int64_t left) const {
+        return {load_as<Number>(weights[row] + c, left)};
+    }
     template <class Number>
-    FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
-        const auto weight = load_as<Number>(weights[row] + c, left);
-        store(weights[row] + c, weight - rate.lr * scaled(rate, gradient, weight), left);
+    FASTFM_INLINE void keep(const Held<Number>& held, int64_t row, int64_t c, int64_t left) const {
+        store(weights[row] + c, held.weight, left);
+    }
+    template <class Number> FASTFM_INLINE void step(Held<Number>& held, const Number& g, Float lr) const {
+        held.weight = held.weight - lr * g;
     }
 };
 
 // a += g^2;  w -= lr g / (sqrt(a) + eps)
 template <class Float> struct Adagrad {
     static constexpr bool tuned = true;
+    using Now = Float; // lr
+    template <class Number> struct Held {
+        Number weight, summed;
+    };
     Rows<Float> weights, accumulator;
-    Rate<Float> rate;
     Float eps;
 
     FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const {
         prefetch(weights[row] + c, count);
         prefetch(accumulator[row] + c, count);
     }
+    template <class Number> FASTFM_INLINE Held<Number> hold(int64_t row, int64_t c, int64_t left) const {
+        return {load_as<Number>(weights[row] + c, left), load_as<Number>(accumulator[row] + c, left)};
+    }
     template <class Number>
-    FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
-        const auto weight = load_as<Number>(weights[row] + c, left), g = scaled(rate, gradient, weight);
-        const auto summed = load_as<Number>(accumulator[row] + c, left) + g * g;
-        store(accumulator[row] + c, summed, left);
-        store(weights[row] + c, weight - rate.lr * g / (root(summed) + eps), left);
+    FASTFM_INLINE void keep(const Held<Number>& held, int64_t row, int64_t c, int64_t left) const {
+        store(accumulator[row] + c, held.summed, left);
+        store(weights[row] + c, held.weight, left);
+    }
+    template <class Number> FASTFM_INLINE void step(Held<Number>& held, const Number& g, Float lr) const {
+        held.summed = held.summed + g * g;
+        held.weight = held.weight - lr * g / (root(held.summed) + eps);
     }
 };
 
-// m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w -= step m / (sqrt(v) correction + eps), where
-// step = lr / (1 - b1^t) and correction = 1 / sqrt(1 - b2^t); rate.lr is that step.
+// m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w = kept w - size m / (sqrt(v) correction + eps), where
+// size = lr / (1 - b1^t), correction = 1 / sqrt(1 - b2^t), and kept = 1 - lr weight_decay, which is 1 for plain Adam.
 template <class Float> struct Adam {
     static constexpr bool tuned = true;
+    using Now = AdamStep<Float>;
+    template <class Number> struct Held {
+        Number weight, mean, square;
+    };
     Rows<Float> weights, moment1, moment2;
-    Rate<Float> rate;
-    Float correction, beta1, beta2, eps;
+    Float beta1, beta2, eps;
+    bool decays = false; // whether kept is ever another number than 1
 
     FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const {
         prefetch(weights[row] + c, count);
         prefetch(moment1[row] + c, count);
         prefetch(moment2[row] + c, count);
     }
+    template <class Number> FASTFM_INLINE Held<Number> hold(int64_t row, int64_t c, int64_t left) const {
+        return {load_as<Number>(weights[row] + c, left), load_as<Number>(moment1[row] + c, left),
+                load_as<Number>(moment2[row] + c, left)};
+    }
     template <class Number>
-    FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
-        const auto weight = load_as<Number>(weights[row] + c, left), g = scaled(rate, gradient, weight);
-        const auto mean = load_as<Number>(moment1[row] + c, left) * beta1 + g * (1 - beta1);
-        const auto square = load_as<Number>(moment2[row] + c, left) * beta2 + g * g * (1 - beta2);
-        store(moment1[row] + c, mean, left);
-        store(moment2[row] + c, square, left);
-        const auto step = rate.lr * mean / (root(square) * correction + eps);
-        store(weights[row] + c, weight - step, left);
+    FASTFM_INLINE void keep(const Held<Number>& held, int64_t row, int64_t c, int64_t left) const {
+        store(moment1[row] + c, held.mean, left);
+        store(moment2[row] + c, held.square, left);
+        store(weights[row] + c, held.weight, left);
+    }
+    template <class Number> FASTFM_INLINE void step(Held<Number>& held, const Number& g, const Now& now) const {
+        held.mean = held.mean * beta1 + g * (1 - beta1);
+        held.square = held.square * beta2 + g * g * (1 - beta2);
+        const auto step = now.size * held.mean / (root(held.square) * now.correction + eps);
+        held.weight = held.weight * now.kept - step;
     }
 };
+
+// n += g^2;  r = (beta + sqrt(n)) / lr;  z = (-sign(w) l1 - ridge w, where w is not 0, else z) + g - r w;
+// w = -(z - sign(z) l1) / (r + ridge) where |z| > l1, else 0
+template <class Float> struct Ftrl {
+    static constexpr bool tuned = false;
+    using Now = Float; // lr
+    template <class Number> struct Held {
+        Number weight, dual, summed;
+    };
+    Rows<Float> weights, dual, accumulator;
+    Float beta, l1, ridge;
+
+    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const {
+        prefetch(weights[row] + c, count);
+        prefetch(dual[row] + c, count);
+        prefetch(accumulator[row] + c, count);
+    }
+    template <class Number> FASTFM_INLINE Held<Number> hold(int64_t row, int64_t c, int64_t left) const {
+        return {load_as<Number>(weights[row] + c, left), load_as<Number>(dual[row] + c, left),
+                load_as<Number>(accumulator[row] + c, left)};
+    }
+    template <class Number>
+    FASTFM_INLINE void keep(const Held<Number>& held, int64_t row, int64_t c, int64_t left) const {
+        store(dual[row] + c, held.dual, left);
+        store(accumulator[row] + c, held.summed, left);
+        store(weights[row] + c, held.weight, left);
+    }
+    template <class Number> FASTFM_INLINE void step(Held<Number>& held, const Number& g, Float lr) const {
+        const auto all = [](Float number) { return fill_as<Number>(number); };
+        const Number zero = all(0), weight = held.weight;
+        held.summed = held.summed + g * g;
+        const Number slope = (root(held.summed) + all(beta)) / all(lr);
+        const Number below = where_above(zero, weight, all(l1) - weight * ridge, held.dual);
+        const Number z = where_above(weight, zero, all(-l1) - weight * ridge, below) + g - slope * weight;
+        const Number divisor = slope + all(ridge);
+        const Number negative = where_above(all(-l1), z, (all(-l1) - z) / divisor, zero);
+        held.weight = where_above(z, all(l1), (all(l1) - z) / divisor, negative);
+        held.dual = z;
+    }
+};
+
+// A rule with its gradients, to be handed to for_each_row: one step.
+template <class Float, class Rule> struct Update {
+    static constexpr bool tuned = Rule::tuned;
+    Rule rule;
+    typename Rule::Now now;
+    Rate<Float> rate;
+
+    FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const { rule.request(row, c, count); }
+    template <class Number>
+    FASTFM_INLINE void move(int64_t, int64_t row, int64_t c, const Number& gradient, int64_t left) const {
+        auto held = rule.template hold<Number>(row, c, left);
+        rule.step(held, scaled(rate, gradient, held.weight), now);
+        rule.keep(held, row, c, left);
+    }
+};
+
+template <class Float, class Rule>
+FASTFM_INLINE Update<Float, Rule> update(const Rule& rule, const typename Rule::Now& now, const Rate<Float>& rate) {
+    return {rule, now, rate};
+}
 
 // a += mean_d(g_d^2), one number a row: the whole row is summed before any of it moves;  w -= lr g / (sqrt(a) + eps)
 template <class Float> struct RowwiseAdagrad {
     Rows<Float> weights, accumulator;
-    Rate<Float> rate;
     Float eps;
 
     FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const {
         prefetch(weights[row] + c, count);
         prefetch(accumulator[row], 1);
     }
+    // Adds a row's squares to its accumulator and returns what its gradient is multiplied with.
+    FASTFM_INLINE Float factor(int64_t row, const Line<Float>& squares, int64_t columns, Float lr) const {
+        Float& summed = *accumulator[row];
+        summed += total(squares) / Float(most(columns, int64_t(1)));
+        return lr / (root(summed) + eps);
+    }
 };
 
 template <class Float, class Id>
-void for_each_row(const RowGradients<Float, Id>& of, const RowwiseAdagrad<Float>& given, int64_t low, int64_t high) {
+void for_each_row(const RowGradients<Float, Id>& of, const RowwiseAdagrad<Float>& given, const Rate<Float>& rate,
+                  int64_t low, int64_t high) {
     by_shape<false>(of.source, [&](auto shape) {
         using Shape = decltype(shape);
         const auto gradients = shaped<Shape>(of);
@@ -103,15 +200,13 @@ void for_each_row(const RowGradients<Float, Id>& of, const RowwiseAdagrad<Float>
             auto squares = fill(Float(0));
             each_line(u, [&](int64_t, int64_t row, int64_t c, const auto& gradient, int64_t left) {
                 using Number = std::decay_t<decltype(gradient)>;
-                const auto g = scaled(rule.rate, gradient, load_as<Number>(rule.weights[row] + c, left));
+                const auto g = scaled(rate, gradient, load_as<Number>(rule.weights[row] + c, left));
                 squares += as_line(g * g);
             });
-            Float& summed = *rule.accumulator[gradients.plan.rows[u]];
-            summed += total(squares) / Float(most(gradients.columns(), int64_t(1)));
-            const Float factor = rule.rate.lr / (root(summed) + rule.eps);
+            const Float factor = rule.factor(gradients.plan.rows[u], squares, gradients.columns(), rate.lr);
             each_line(u, [&](int64_t, int64_t row, int64_t c, const auto& gradient, int64_t left) {
                 const auto weight = load_as<std::decay_t<decltype(gradient)>>(rule.weights[row] + c, left);
-                store(rule.weights[row] + c, weight - factor * scaled(rule.rate, gradient, weight), left);
+                store(rule.weights[row] + c, weight - factor * scaled(rate, gradient, weight), left);
             });
         }
     });

@@ -93,13 +93,24 @@ template <class Float> FASTFM_INLINE Line<Float> root(Line<Float> line) {
 FASTFM_INLINE float root(float number) { return __builtin_sqrtf(number); }
 FASTFM_INLINE double root(double number) { return __builtin_sqrt(number); }
 
+// Sum of `bytes` of numbers that a register holds, halves added pairwise, without a way through memory.
+template <class Float, int64_t bytes, class Register> FASTFM_INLINE Float total_of(const Register& numbers) {
+    if constexpr (bytes == 2 * sizeof(Float)) {
+        return numbers[0] + numbers[1];
+    } else {
+        typedef Float Half __attribute__((vector_size(bytes / 2)));
+        Half low, high;
+        std::memcpy(&low, &numbers, bytes / 2);
+        std::memcpy(&high, reinterpret_cast<const char*>(&numbers) + bytes / 2, bytes / 2);
+        return total_of<Float, bytes / 2>(low + high);
+    }
+}
+
 // Sum of the lanes, halves added pairwise.
-template <class Float> FASTFM_INLINE Float total(const Line<Float>& line) {
-    Float numbers[Line<Float>::lanes];
-    std::memcpy(numbers, &line, sizeof numbers);
-    for (int64_t width = Line<Float>::lanes / 2; width > 0; width /= 2)
-        for (int64_t lane = 0; lane < width; ++lane) numbers[lane] += numbers[lane + width];
-    return numbers[0];
+template <class Float> FASTFM_INLINE Float total(Line<Float> line) {
+    for (int64_t half = Line<Float>::parts / 2; half > 0; half /= 2)
+        for (int64_t p = 0; p < half; ++p) line.part[p] += line.part[p + half];
+    return total_of<Float, register_bytes>(line.part[0]);
 }
 
 #if defined(__AVX__) && !defined(__AVX512F__)
@@ -193,10 +204,15 @@ template <class Float> FASTFM_INLINE void store(Float* to, const Line<Float>& li
 #endif
 }
 
-// A formula written for a Line or for one number reaches memory by these: load_as<Number>, store.
+// A formula written for a Line or for one number reaches memory by these: load_as<Number>, store; fill_as<Number> makes
+// one of a number.
 template <class Number, class Float> FASTFM_INLINE Number load_as(const Float* from, int64_t left) {
     if constexpr (std::is_same_v<Number, Float>) return *from;
     else return load(from, left);
+}
+template <class Number, class Float> FASTFM_INLINE Number fill_as(Float number) {
+    if constexpr (std::is_same_v<Number, Float>) return number;
+    else return fill(number);
 }
 FASTFM_INLINE void store(float* to, float number, int64_t) { *to = number; }
 FASTFM_INLINE void store(double* to, double number, int64_t) { *to = number; }
@@ -221,6 +237,24 @@ template <class Float> FASTFM_INLINE Line<Float> first_lanes(const Line<Float>& 
     store(numbers, line);
     return load(numbers, count);
 #endif
+}
+
+// Lane by lane `yes` where a > b, else `no`; for numbers, too.
+template <class Float>
+FASTFM_INLINE Line<Float> where_above(const Line<Float>& a, const Line<Float>& b, const Line<Float>& yes,
+                                      Line<Float> no) {
+    for (int64_t p = 0; p < Line<Float>::parts; ++p) no.part[p] = a.part[p] > b.part[p] ? yes.part[p] : no.part[p];
+    return no;
+}
+FASTFM_INLINE float where_above(float a, float b, float yes, float no) { return a > b ? yes : no; }
+FASTFM_INLINE double where_above(double a, double b, double yes, double no) { return a > b ? yes : no; }
+
+template <class Float> FASTFM_INLINE bool all_zero(const Line<Float>& line) {
+    Float numbers[Line<Float>::lanes];
+    store(numbers, line);
+    bool zero = true;
+    for (const Float number : numbers) zero &= number == 0;
+    return zero;
 }
 
 template <class Float> FASTFM_INLINE Float lane_of(const Line<Float>& line, int64_t lane) {

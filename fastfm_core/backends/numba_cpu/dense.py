@@ -11,7 +11,7 @@ import numpy as np
 
 from fastfm_core import random, threads
 from fastfm_core.backends import blas
-from fastfm_core.backends.numba_cpu.launch import given, piece_count, ranges, workspace
+from fastfm_core.backends.numba_cpu.launch import piece_count, ranges, workspace
 from fastfm_core.compilation import helper, kernel
 from fastfm_core.contract import DropoutKey
 
@@ -70,24 +70,6 @@ def batch_norm_backward(
     arguments = (grad, x, mean, scale, gamma * scale, dgamma / count, dbeta / count, out)
     ranges(_norm_backward, len(x), x.shape[1] * x.itemsize, *arguments)
     return out, dgamma, dbeta
-
-
-def bce_with_logits(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> tuple[float, np.ndarray]:
-    grad = workspace.empty(logits.shape, logits.dtype)
-    return _bce(logits, labels, given(weights, 1, logits.dtype), _mass(logits, weights), grad), grad
-
-
-def mean_squared_error(
-    predictions: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
-) -> tuple[float, np.ndarray]:
-    grad = workspace.empty(predictions.shape, predictions.dtype)
-    return _mse(predictions, labels, given(weights, 1, predictions.dtype), _mass(predictions, weights), grad), grad
-
-
-def _mass(values: np.ndarray, weights: np.ndarray | None) -> float:
-    """What a mean loss divides by; 1 where that is 0, so that a batch without weight has loss 0."""
-    mass = float(len(values)) if weights is None else float(weights.sum(dtype=np.float64))
-    return mass or 1.0
 
 
 def _by_blocks(kernel: Any, shape: tuple[int, ...], sums: int, dtype: Any, *arguments: Any) -> np.ndarray:
@@ -210,27 +192,3 @@ def _norm_backward(
         for j in range(x.shape[1]):
             normal = (x[i, j] - mean[j]) * scale[j]
             out[i, j] = factor[j] * (grad[i, j] - dbeta[j] - normal * dgamma[j])
-
-
-@kernel
-def _bce(logits: Any, labels: Any, weights: Any, mass: Any, grad: Any) -> float:
-    loss = 0.0
-    for i in range(len(logits)):
-        z, y = np.float64(logits[i]), np.float64(labels[i])
-        weight = np.float64(weights[i]) if weights.size else 1.0
-        small = np.exp(-abs(z))
-        sigmoid = 1.0 / (1.0 + small) if z >= 0 else small / (1.0 + small)
-        loss += weight * (max(z, 0.0) - y * z + np.log1p(small))
-        grad[i] = weight * (sigmoid - y) / mass
-    return loss / mass
-
-
-@kernel
-def _mse(predictions: Any, labels: Any, weights: Any, mass: Any, grad: Any) -> float:
-    loss = 0.0
-    for i in range(len(predictions)):
-        error = np.float64(predictions[i]) - np.float64(labels[i])
-        weight = np.float64(weights[i]) if weights.size else 1.0
-        loss += weight * error * error
-        grad[i] = 2.0 * weight * error / mass
-    return loss / mass

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from fastfm_core.backends.numba_cpu import rules
 from fastfm_core.backends.numba_cpu.lookup import request_row
 from fastfm_core.backends.numba_cpu.packing import unpack
 from fastfm_core.backends.numba_cpu.sources import over_rows, row_ahead, row_scratch, sum_row
-from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, pointer, prefetch, root, store, total, zeros
+from fastfm_core.backends.numba_cpu.vector import fill, lanes, load, number, pointer, prefetch, store, total, zeros
 from fastfm_core.compilation import kernel
 from fastfm_core.contract import RowPlan, RowSource
 
@@ -43,8 +44,27 @@ def update_rows_adam_(
     *, step: int, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
     l2: float = 0.0, grad_scale: float = 1.0,
 ) -> None:  # fmt: skip
-    rate, correction = lr / (1.0 - beta1**step), (1.0 - beta2**step) ** -0.5
-    over_rows(_adam, table, plan, source, moment1, moment2, rate, correction, beta1, beta2, eps, l2, grad_scale)
+    update_rows_adamw_(
+        table, moment1, moment2, plan, source, step=step, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=0.0,
+        l2=l2, grad_scale=grad_scale,
+    )  # fmt: skip
+
+
+def update_rows_adamw_(
+    table: np.ndarray, moment1: np.ndarray, moment2: np.ndarray, plan: RowPlan, source: RowSource,
+    *, step: int, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+    weight_decay: float = 0.01, l2: float = 0.0, grad_scale: float = 1.0,
+) -> None:  # fmt: skip
+    rate, correction, kept = lr / (1.0 - beta1**step), (1.0 - beta2**step) ** -0.5, 1.0 - lr * weight_decay
+    arguments = rate, correction, kept, beta1, beta2, eps, l2, grad_scale
+    over_rows(_adam, table, plan, source, moment1, moment2, *arguments)
+
+
+def update_rows_ftrl_(
+    table: np.ndarray, dual: np.ndarray, accumulator: np.ndarray, plan: RowPlan, source: RowSource,
+    *, lr: float, beta: float = 1.0, l1: float = 0.0, ridge: float = 0.0, l2: float = 0.0, grad_scale: float = 1.0,
+) -> None:  # fmt: skip
+    over_rows(_ftrl, table, plan, source, dual, accumulator, lr, beta, l1, ridge, l2, grad_scale)
 
 
 @kernel
@@ -59,7 +79,7 @@ def _sgd(low: Any, high: Any, table: Any, source: Any, lr: Any, l2: Any, grad_sc
             at, left = np.int64(parts.rows[u]) * stride + c, dim - c
             weight = load(table, at, left)
             gradient = load(scratch, c, left) * fill(table, grad_scale) + weight * fill(table, l2)
-            store(table, at, left, weight - fill(table, lr) * gradient)
+            store(table, at, left, rules.sgd(pointer(table), weight, gradient, lr))
 
 
 @kernel
@@ -80,10 +100,10 @@ def _adagrad(
             left = dim - c
             weight = load(table, row * stride + c, left)
             gradient = load(scratch, c, left) * fill(table, grad_scale) + weight * fill(table, l2)
-            summed = load(accumulator, row * state + c, left) + gradient * gradient
+            summed = load(accumulator, row * state + c, left)
+            weight, summed = rules.adagrad(pointer(table), weight, summed, gradient, lr, eps)
             store(accumulator, row * state + c, left, summed)
-            step = fill(table, lr) * gradient / (root(summed) + fill(table, eps))
-            store(table, row * stride + c, left, weight - step)
+            store(table, row * stride + c, left, weight)
 
 
 @kernel
@@ -116,7 +136,7 @@ def _rowwise_adagrad(
 @kernel
 def _adam(
     low: Any, high: Any, table: Any, source: Any, moment1: Any, moment2: Any,
-    rate: Any, correction: Any, beta1: Any, beta2: Any, eps: Any, l2: Any, grad_scale: Any,
+    rate: Any, correction: Any, kept: Any, beta1: Any, beta2: Any, eps: Any, l2: Any, grad_scale: Any,
 ) -> None:  # fmt: skip
     parts = unpack(table, source)
     dim, stride = table.shape[1], table.strides[0] // table.itemsize
@@ -132,9 +152,29 @@ def _adam(
             at1, at2, left = row * state1 + c, row * state2 + c, dim - c
             weight = load(table, row * stride + c, left)
             gradient = load(scratch, c, left) * fill(table, grad_scale) + weight * fill(table, l2)
-            mean = load(moment1, at1, left) * fill(table, beta1) + gradient * fill(table, 1.0 - beta1)
-            square = load(moment2, at2, left) * fill(table, beta2) + gradient * gradient * fill(table, 1.0 - beta2)
+            mean, square = load(moment1, at1, left), load(moment2, at2, left)
+            weight, mean, square = rules.adam(
+                pointer(table), weight, mean, square, gradient, rate, correction, kept, beta1, beta2, eps
+            )
             store(moment1, at1, left, mean)
             store(moment2, at2, left, square)
-            step = fill(table, rate) * mean / (root(square) * fill(table, correction) + fill(table, eps))
-            store(table, row * stride + c, left, weight - step)
+            store(table, row * stride + c, left, weight)
+
+
+@kernel
+def _ftrl(
+    low: Any, high: Any, table: Any, source: Any, dual: Any, accumulator: Any,
+    lr: Any, beta: Any, l1: Any, ridge: Any, l2: Any, grad_scale: Any,
+) -> None:  # fmt: skip
+    parts = unpack(table, source)
+    scratch = row_scratch(table)
+    for u in range(low, high):
+        request_row(parts.weights, row_ahead(parts, u) * parts.stride, table.shape[1])
+        sum_row(parts, u, pointer(scratch))
+        row = np.int64(parts.rows[u])
+        for d in range(table.shape[1]):
+            gradient = scratch[d] * number(table, grad_scale) + table[row, d] * number(table, l2)
+            table[row, d], dual[row, d], accumulator[row, d] = rules.ftrl(
+                table[row, d], dual[row, d], accumulator[row, d], gradient,
+                number(table, lr), number(table, beta), number(table, l1), number(table, ridge),
+            )  # fmt: skip

@@ -6,15 +6,21 @@ over slots, entries and rows in the order the contract sums in. One file per fam
 
 from __future__ import annotations
 
+from fastfm_core.backends.reference.catch_up import (
+    catch_up_rows_adagrad_,
+    catch_up_rows_adam_,
+    catch_up_rows_adamw_,
+    catch_up_rows_ftrl_,
+    catch_up_rows_rowwise_adagrad_,
+    catch_up_rows_sgd_,
+)
 from fastfm_core.backends.reference.dense import (
     batch_norm,
     batch_norm_backward,
-    bce_with_logits,
     bias_relu_dropout_,
     bias_relu_dropout_backward,
     dropout,
     matmul,
-    mean_squared_error,
 )
 from fastfm_core.backends.reference.interaction import (
     bi_interaction,
@@ -29,6 +35,18 @@ from fastfm_core.backends.reference.lookup import (
     entry_slots,
     pooling_coefficients,
 )
+from fastfm_core.backends.reference.loss import (
+    bce_with_logits,
+    bpr,
+    mean_squared_error,
+    softmax_cross_entropy,
+)
+from fastfm_core.backends.reference.pair import (
+    pair_interaction,
+    pair_interaction_backward,
+    pair_products,
+    pair_products_backward,
+)
 from fastfm_core.backends.reference.rows import (
     materialize_rows,
     merge_plans,
@@ -39,6 +57,8 @@ from fastfm_core.backends.reference.rows import (
 from fastfm_core.backends.reference.updates import (
     update_rows_adagrad_,
     update_rows_adam_,
+    update_rows_adamw_,
+    update_rows_ftrl_,
     update_rows_rowwise_adagrad_,
     update_rows_sgd_,
 )

@@ -1,6 +1,5 @@
-"""Dense helpers: matrix product, bias + ReLU + dropout, batch norm and the two losses, each with its backward.
+"""Dense helpers: matrix product, bias + ReLU + dropout, batch norm, each with its backward.
 
-Losses are added up in float64 and returned as Python floats; gradients keep the dtype of their input.
 Shapes and formulas: ``fastfm_core.contract``. Batch norm: Ioffe & Szegedy, ICML 2015.
 """
 
@@ -55,30 +54,3 @@ def batch_norm_backward(
     normalized = (x - mean) / deviation
     dx = gamma / deviation * (grad - grad.mean(axis=0) - normalized * (grad * normalized).mean(axis=0))
     return dx, (grad * normalized).sum(axis=0), grad.sum(axis=0)
-
-
-def bce_with_logits(logits: Array, labels: Array, weights: Array | None) -> tuple[float, Array]:
-    """softplus(z) - y z = max(z, 0) - y z + log(1 + exp(-|z|)), stable at any z."""
-    z, y = logits.astype(np.float64), labels.astype(np.float64)
-    small = np.exp(-np.abs(z))
-    sigmoid = np.where(z >= 0, 1, small) / (1 + small)
-    losses = np.maximum(z, 0) - y * z + np.log1p(small)
-    return _weighted_mean(losses, sigmoid - y, weights, logits.dtype)
-
-
-def mean_squared_error(predictions: Array, labels: Array, weights: Array | None) -> tuple[float, Array]:
-    """(p - y)^2."""
-    error = predictions.astype(np.float64) - labels.astype(np.float64)
-    return _weighted_mean(error**2, 2 * error, weights, predictions.dtype)
-
-
-def _weighted_mean(losses: Array, slopes: Array, weights: Array | None, dtype: np.dtype) -> tuple[float, Array]:
-    """Sum of w * loss over the sum of w, samples in order, and its gradient; 0 where the weights sum to nothing."""
-    w = np.ones(len(losses)) if weights is None else weights.astype(np.float64)
-    total, weight = 0.0, 0.0
-    for b in range(len(losses)):
-        total += float(w[b] * losses[b])
-        weight += float(w[b])
-    if weight == 0:
-        return 0.0, np.zeros(len(losses), dtype)
-    return total / weight, (w * slopes / weight).astype(dtype)

@@ -21,7 +21,7 @@ from fastfm_core.data.columns import (
     take,
     texts_of,
 )
-from fastfm_core.data.schema import Categorical, Field, MultiHot
+from fastfm_core.data.schema import Categorical, Field, History, MultiHot
 from fastfm_core.data.text import Bags, TextIndex, Texts, grown
 
 UNKNOWN, MISSING, FIRST_VALUE = 0, 1, 2
@@ -38,18 +38,23 @@ class VocabularyFitter:
         self._missing = False
 
     def observe(
-        self, field: Categorical | MultiHot, table: Table, rows: np.ndarray, sampled: np.ndarray
+        self, field: Categorical | MultiHot | History, table: Table, rows: np.ndarray, sampled: np.ndarray
     ) -> tuple[Texts, np.ndarray, bool]:
-        """(distinct texts in a buffer of their own, how often each occurs, whether some cell is missing)."""
+        """(distinct texts in a buffer of their own, how often each occurs, whether some cell is missing).
+
+        Of a history the items of the rows themselves are counted; where it shares rows, those have been counted.
+        """
+        if isinstance(field, History) and field.share:
+            return Texts.of([]), np.empty(0, np.int64), False
         if isinstance(field, MultiHot):
             with counting_from(rows):
                 bags = bags_of(take(column_of(table, field.name), rows), field)
             texts, codes = bags.values.factorize()
             missing = bool((np.diff(bags.offsets) == 0).any())
         else:
-            texts, codes = texts_of(take(single_of(table, field.name), rows))
+            texts, codes = texts_of(take(single_of(table, field.columns[0]), rows))
             texts, codes = texts.factorize() if codes is None else (texts, codes)
-            missing = bool((texts.starts == texts.ends).any())
+            missing = not isinstance(field, History) and bool((texts.starts == texts.ends).any())
         return texts.packed(), np.bincount(codes, minlength=len(texts)), missing
 
     def merge(self, seen: tuple[Texts, np.ndarray, bool]) -> None:
@@ -60,7 +65,7 @@ class VocabularyFitter:
         self._counts[codes] += counts
         self._missing |= missing
 
-    def finish(self, field: Categorical | MultiHot) -> VocabularyCodec:
+    def finish(self, field: Categorical | MultiHot | History) -> VocabularyCodec:
         """Keeps the texts met at least ``min_count`` times."""
         counted = zip((-self._counts).tolist(), self._index.texts.tolist(), strict=False)
         met = [pair for pair in counted if pair[1]]
@@ -127,17 +132,30 @@ class MultiHotCodec(VocabularyCodec):
             ids = _spread(ids, filled, MISSING)
             weights = None if weights is None else _spread(weights, filled, 1.0)
             lengths = np.maximum(lengths, 1)
-        return Slots(ids, lengths, self._coefficients(lengths, weights))
-
-    def _coefficients(self, lengths: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
-        power = {"mean": -1.0, "sqrtn": -0.5}.get(self.field.pooling)
-        if power is None:
-            return None if weights is None else weights.astype(np.float32)
-        shares = np.repeat(np.maximum(lengths, 1) ** power, lengths)
-        return (shares if weights is None else shares * weights).astype(np.float32)
+        return Slots(ids, lengths, _coefficients(self.field.pooling, lengths, weights))
 
 
-CODECS: dict[type, type[VocabularyCodec]] = {Categorical: CategoricalCodec, MultiHot: MultiHotCodec}
+class HistoryCodec(VocabularyCodec):
+    """A history's items, each an entry with its coefficient as value; no row is missing, an empty history is empty.
+
+    The table has the histories as a ``Past``, under the field's name.
+    """
+
+    def encode(self, table: Table) -> Slots:
+        past = table[self.field.name]
+        met = np.zeros(len(past.items), bool)
+        met[past.codes] = True
+        rows = np.empty(len(met), np.int64)
+        rows[met] = self.look_up(past.items[met])
+        lengths = np.diff(past.offsets)
+        return Slots(rows[past.codes], lengths, _coefficients(self.field.pooling, lengths, None))
+
+
+CODECS: dict[type, type[VocabularyCodec]] = {
+    Categorical: CategoricalCodec,
+    MultiHot: MultiHotCodec,
+    History: HistoryCodec,
+}
 
 
 def bags_of(column: Any, field: MultiHot) -> Bags:
@@ -157,6 +175,15 @@ def bags_of(column: Any, field: MultiHot) -> Bags:
         what = f": the weight {after[first_row(wrong) - 1]!r} is not a finite number: correct the cell"
         raise RowError(f"column {field.name!r}, ", row, what)
     return Bags(values, offsets, weights)
+
+
+def _coefficients(pooling: str, lengths: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+    """[N] float32, of bags with ``lengths`` [n] values and their weights [N]; None: all 1."""
+    power = {"mean": -1.0, "sqrtn": -0.5}.get(pooling)
+    if power is None:
+        return None if weights is None else weights.astype(np.float32)
+    shares = np.repeat(np.maximum(lengths, 1) ** power, lengths)
+    return (shares if weights is None else shares * weights).astype(np.float32)
 
 
 def _spread(values: np.ndarray, filled: np.ndarray, rest: float) -> np.ndarray:

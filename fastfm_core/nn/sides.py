@@ -1,0 +1,25 @@
+"""Sides: the field vectors of the user and those of the item, apart."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastfm_core import ops
+from fastfm_core.autograd import Tensor
+
+
+class Sides:
+    """user, item: [F] bool each, among all fields of a lookup that reads theirs alone."""
+
+    def __init__(self, user: np.ndarray, item: np.ndarray) -> None:
+        read = user | item
+        self._user, self._item = np.flatnonzero(user[read]), np.flatnonzero(item[read])
+
+    def vectors(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, F, D] -> ([B, user's fields, D], [B, item's fields, D])."""
+        return ops.take_fields(vectors, self._user), ops.take_fields(vectors, self._item)
+
+    def sums(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, F, D] -> the sums of the two sides' vectors, [B, D] each."""
+        user, item = self.vectors(vectors)
+        return ops.sum_fields(user), ops.sum_fields(item)
