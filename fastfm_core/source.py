@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastfm_core.data.bundled import coupon_path
+from fastfm_core.data.infer import listed
 from fastfm_core.data.labels import Task
 from fastfm_core.data.schema import Field
 
@@ -47,14 +48,14 @@ class Source(NamedTuple):
     declared: Sequence[Field] = ()
 
     @property
-    def user_columns(self) -> list[str]:
+    def user_columns(self) -> tuple[str, ...]:
         """The columns that --user names."""
-        return _names(self.user)
+        return listed(self.user)
 
     @property
-    def item_columns(self) -> list[str]:
+    def item_columns(self) -> tuple[str, ...]:
         """The columns that --item names."""
-        return _names(self.item)
+        return listed(self.item)
 
     @property
     def columns_of_samples(self) -> dict[str, str]:
@@ -71,7 +72,3 @@ class Source(NamedTuple):
     def paths(self) -> list[Path]:
         """All files, the joined ones behind the others."""
         return [*self.files.values(), *(Path(file) for file, _ in self.join)]
-
-
-def _names(columns: str | None) -> list[str]:
-    return [name.strip() for name in (columns or "").split(",") if name.strip()]

@@ -89,7 +89,7 @@ def resolve(
         if field.name in known:
             raise InputError(f"field {field.name!r} of --{option} is declared already: keep one")
         known[field.name] = field
-    sides = {"user": _names(user), "item": _names(item)}
+    sides = {"user": listed(user), "item": listed(item)}
     for side, names in sides.items():
         for name in names:
             if name not in known and name not in columns:
@@ -100,7 +100,8 @@ def resolve(
     return typed._replace(schema=Schema(typed.schema.fields, label, **sides))
 
 
-def _names(text: str | None) -> tuple[str, ...]:
+def listed(text: str | None) -> tuple[str, ...]:
+    """The names in a text, which has commas between them."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
