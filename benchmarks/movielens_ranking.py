@@ -1,47 +1,89 @@
 """Ranking on MovieLens-latest-small, leave one out: NeuMF, GMF, MF and FM against popularity.
 
-    python benchmarks/movielens_ranking.py --data PATH/joined.csv [--seeds 1] [--models mf,fm] [--set KEY=VALUE]...
+    python benchmarks/movielens_ranking.py --data PATH/joined.csv [--seeds 3] [--models mf,fm] [--set KEY=VALUE]...
 
 Every rating is a positive. The last one of each user (by time, then by place in the file) is the test, the one before
-it validates. Each positive is trained beside four movies that the user has not rated, drawn anew each epoch (He et al.,
-"Neural Collaborative Filtering", WWW 2017). The epoch is the one at which the held-out movies rank best, by the mean of
-1 / log2(1 + rank) over the catalogue; the model is then trained anew for as many epochs on all but the tests.
+it validates. Each positive is trained beside movies that the user has not rated, drawn anew each epoch, by the softmax
+of the group. CHOSEN has each model's settings, epochs included: they are those whose held-out movies ranked best among
+all on the validation rows, which `--valid N` shows after every N epochs of a training without validation and test rows.
+The test is then read once, by models trained on everything else.
 
 A test movie is ranked among 99 drawn movies that its user has not rated, and among all movies that the user has not
 rated; a tie counts against it. HR@10 and NDCG@10, with standard errors over users, and the difference to popularity
 (how many users rated a movie) in standard errors of the paired differences. Several seeds are averaged user by user.
 
 The data are GroupLens's (grouplens.org/datasets/movielens/latest) and not redistributed here. joined.csv has the
-columns userId, movieId, genres (separated by |), year and timestamp. FM reads genres and year too, the others do not.
+columns userId, movieId, genres (separated by |), year and timestamp. FM reads genres and year too, the others user and
+movie alone; in the rows called -history all read the user's last ten movies before the rating as well.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from fastfm_core import backends, models, optim, train
 from fastfm_core.config import GROUP_LOSSES, TrainConfig, parse_settings
-from fastfm_core.data import Categorical, Encoder, MultiHot, Schema, read_table
+from fastfm_core.contract import Batch
+from fastfm_core.data import Categorical, Encoder, History, MultiHot, Schema, read_table
 from fastfm_core.data.columns import Table, factorize, numbers
-from fastfm_core.data.encoded import Encoded
-from fastfm_core.data.negatives import ItemFields, NegativeBatches, item_fields
+from fastfm_core.data.negatives import NegativeBatches, item_fields
 from fastfm_core.objective import Objective
 from machine import print_header, print_table, write_json
 
 ITEM = ("movieId", "genres", "year")
-SCHEMAS = dict.fromkeys(("neumf", "gmf", "mf"), Schema([Categorical("userId"), Categorical("movieId")])) | {
-    "fm": Schema([Categorical("userId"), Categorical("movieId"), MultiHot("genres", "|"), Categorical("year")])
+COLUMNS = [Categorical("userId"), Categorical("movieId")]
+SIDE_COLUMNS = [MultiHot("genres", "|"), Categorical("year")]
+SETTINGS = ("loss=softmax", "lr=0.003", "min_count=1", "batch_size=1024", "dropout=0", "hidden=64,32,16")
+CANDIDATES, TOP = 99, 10
+
+
+class Choice(NamedTuple):
+    """A row of the table: its model and settings, negatives for each positive, movies of the history, 0: none."""
+
+    model: str
+    settings: tuple[str, ...]
+    negatives: int
+    history: int = 0
+
+
+CHOSEN = {
+    "neumf": Choice("neumf", ("dim=32", "embedding_l2=1e-5", "dropout=0.5", "epochs=8"), 20),
+    "gmf": Choice("gmf", ("dim=32", "embedding_l2=1e-5", "epochs=20"), 20),
+    "mf": Choice("mf", ("dim=64", "embedding_l2=1e-5", "epochs=12"), 50),
+    "fm": Choice("fm", ("dim=16", "embedding_l2=1e-6", "epochs=16"), 20),
+    "neumf-history": Choice("neumf", ("dim=32", "embedding_l2=1e-5", "dropout=0.5", "epochs=9"), 20, 10),
+    "gmf-history": Choice("gmf", ("dim=32", "embedding_l2=1e-5", "epochs=12"), 20, 10),
+    "mf-history": Choice("mf", ("dim=16", "embedding_l2=1e-6", "epochs=12"), 50, 10),
+    "fm-history": Choice("fm", ("dim=16", "embedding_l2=1e-6", "epochs=12"), 20, 10),
 }
-SETTINGS = [
-    "lr=0.003", "embedding_l2=1e-6", "batch_size=1024", "epochs=20", "min_count=1", "hidden=64,32,16", "dropout=0",
-]  # fmt: skip
-NEGATIVES, CANDIDATES, TOP = 4, 99, 10
+
+
+class Plan(NamedTuple):
+    """How one row's model is trained."""
+
+    name: str
+    model: str
+    config: TrainConfig
+    negatives: int
+    history: int
+
+    @classmethod
+    def of(cls, name: str, options: argparse.Namespace) -> Plan:
+        """The chosen one, changed by the options."""
+        chosen = CHOSEN[name]
+        config = parse_settings([*SETTINGS, *chosen.settings, *options.set])
+        return cls(name, chosen.model, config, options.negatives or chosen.negatives, chosen.history)
+
+    def schema(self) -> Schema:
+        """The fields; a history's movies have rows of their own."""
+        past = [History("movieId", length=self.history)] if self.history else []
+        return Schema([*COLUMNS, *(SIDE_COLUMNS if self.model == "fm" else []), *past])
 
 
 class Log(NamedTuple):
@@ -52,6 +94,10 @@ class Log(NamedTuple):
     movies: np.ndarray
     test: np.ndarray
     valid: np.ndarray
+
+    def without(self, *parts: np.ndarray) -> np.ndarray:
+        """The rows that are in none of the parts."""
+        return np.setdiff1d(np.arange(len(self.users)), np.concatenate(parts))
 
 
 def read_log(path: str) -> Log:
@@ -86,19 +132,30 @@ class Ranking:
         among = np.take_along_axis(scores, self.candidates, 1)
         return (among >= own).sum(1), ((scores >= own) & ~self.out).sum(1)
 
+    def measures(self, scores: np.ndarray) -> list[np.ndarray]:
+        """HR@10 and NDCG@10 of each user, [users] each, among the candidates and among all."""
+        ranks = self.ranks(scores)
+        return [gain for rank in ranks for gain in (rank < TOP, np.where(rank < TOP, 1 / np.log2(2 + rank), 0.0))]
+
+    def of_popularity(self, log: Log, training: np.ndarray) -> list[np.ndarray]:
+        """The measures of how many training rows a movie has."""
+        counts = np.bincount(log.movies[training], minlength=self.out.shape[1]).astype(np.float32)
+        return self.measures(np.broadcast_to(counts, self.out.shape))
+
 
 class Trial:
-    """One model on the training rows of the log, scored after each epoch."""
+    """One model on the training rows of the log."""
 
-    def __init__(self, log: Log, name: str, training: np.ndarray, config: TrainConfig, seed: int) -> None:
-        self.config, backend = config, backends.get()
-        encoder = Encoder.fit(log.table, SCHEMAS[name], training, min_count=config.min_count)
+    def __init__(self, log: Log, plan: Plan, training: np.ndarray, seed: int) -> None:
+        self.config, backend = (config := plan.config), backends.get()
+        encoder = Encoder.fit(log.table, plan.schema(), training, min_count=config.min_count)
         self.encoded = encoder.transform(log.table, np.ones(len(log.users), np.float32))
         self.of_item = item_fields(encoder, ITEM)
-        self.first_rows = [np.unique(numbers, return_index=True)[1] for numbers in (log.users, log.movies)]
+        self.movies = np.unique(log.movies, return_index=True)[1]
+        sides = ["item" if of_item else "user" for of_item in self.of_item.fields]
         self.model = models.build(
-            name, rows=encoder.rows, fields=encoder.fields, dense=0, backend=backend, seed=seed,
-            bias=-math.log(NEGATIVES), zero_rows=encoder.zero_rows, sides=("user", "item", "", "")[: encoder.fields],
+            plan.model, rows=encoder.rows, fields=encoder.fields, dense=0, backend=backend, seed=seed,
+            bias=-math.log(plan.negatives), zero_rows=encoder.zero_rows, sides=sides,
             dim=config.dim, hidden=config.hidden, dropout=config.dropout, init_std=config.init_std,
         )  # fmt: skip
         self.optimizer = optim.build(
@@ -106,10 +163,10 @@ class Trial:
         )
         self.batches = NegativeBatches(
             self.encoded, training, config.batch_size, seed, users=log.users[training], items=log.movies[training],
-            negatives=NEGATIVES, of_item=self.of_item, grouped=config.loss_of("binary") in GROUP_LOSSES,
+            negatives=plan.negatives, of_item=self.of_item, grouped=config.loss_of("binary") in GROUP_LOSSES,
             plan=backend.plan_rows,
         )  # fmt: skip
-        self.objective = Objective.of(config, "binary", NEGATIVES)
+        self.objective = Objective.of(config, "binary", plan.negatives)
 
     def epochs(self) -> Iterator[int]:
         """Trains an epoch, says its number, and so on."""
@@ -120,60 +177,72 @@ class Trial:
             self.optimizer.catch_up()
             yield epoch
 
-    def scores(self) -> np.ndarray:
-        """[users, movies] logits."""
-        users, movies = self.first_rows
-        return np.stack([self.model.predict(_row_of_each(self.encoded, user, movies, self.of_item)) for user in users])
+    def scores(self, visits: np.ndarray) -> np.ndarray:
+        """[users, movies] logits; of each user's visit, a row of the log, all but the movie counts."""
+        return np.stack([self.model.predict(self._with_each_movie(visit)) for visit in visits])
+
+    def _with_each_movie(self, visit: int) -> Batch:
+        return self.encoded.take_mixed(np.full(len(self.movies), visit), self.movies, *self.of_item)
 
 
-def _row_of_each(encoded: Encoded, user: int, movies: np.ndarray, of_item: ItemFields) -> Any:
-    return encoded.take_mixed(np.full(len(movies), user), movies, *of_item)
-
-
-def trained_scores(log: Log, name: str, config: TrainConfig, seed: int) -> np.ndarray:
-    """Of the model trained on all but the tests, for as many epochs as served the validation best."""
-    every = np.arange(len(log.users))
-    known = np.setdiff1d(every, log.test)
-    training = np.setdiff1d(known, log.valid)
-    trial, judge, quality = Trial(log, name, training, config, seed), Ranking(log, log.valid, known), {}
+def validate(log: Log, plan: Plan, seed: int, every: int) -> None:
+    """Trains without the rows of test and validation and prints how the latter rank, after every so many epochs."""
+    training = log.without(log.test, log.valid)
+    trial, judge = Trial(log, plan, training, seed), Ranking(log, log.valid, log.without(log.test))
+    baseline = judge.of_popularity(log, training)
     for epoch in trial.epochs():
-        quality[epoch] = float(np.mean(1 / np.log2(2 + judge.ranks(trial.scores())[1])))
-    best = max(quality, key=lambda epoch: quality[epoch])
-    print(f"  {name} seed {seed}: {best} epochs, mean 1 / log2(1 + rank) {quality[best]:.4f}", flush=True)
-    final = Trial(log, name, known, dataclasses.replace(config, epochs=best), seed)
-    for _ in final.epochs():
+        if epoch % every == 0:
+            gains = judge.measures(trial.scores(log.valid))
+            cells = (shown(gain, base) for gain, base in zip(gains, baseline, strict=True))
+            print(f"{plan.name} seed {seed} epoch {epoch}: " + ", ".join(cells), flush=True)
+
+
+def tested(log: Log, plan: Plan, judge: Ranking, seed: int) -> list[np.ndarray]:
+    """The measures on the tests, of the model trained on all other rows."""
+    trial = Trial(log, plan, log.without(log.test), seed)
+    for _ in trial.epochs():
         pass
-    return final.scores()
+    return judge.measures(trial.scores(log.test))
 
 
-def measures(ranks: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """HR@10 and NDCG@10 of each user, [users] each, of the ranks among candidates and among all."""
-    return [gain for rank in ranks for gain in (rank < TOP, np.where(rank < TOP, 1 / np.log2(2 + rank), 0.0))]
+def test(log: Log, plans: list[Plan], seeds: int, json: str | None) -> None:
+    """Prints the table."""
+    known = log.without(log.test)
+    judge = Ranking(log, log.test, known)
+    baseline = judge.of_popularity(log, known)
+    rows = [["popularity", *(shown(gain) for gain in baseline)]]
+    for plan in plans:
+        start = time.perf_counter()
+        runs = [tested(log, plan, judge, seed) for seed in range(seeds)]
+        print(f"  {plan.name}: {(time.perf_counter() - start) / seeds:.0f} s a seed", flush=True)
+        gains = [np.mean(of_seeds, axis=0) for of_seeds in zip(*runs, strict=True)]
+        rows.append([plan.name, *(shown(gain, base) for gain, base in zip(gains, baseline, strict=True))])
+    columns = ["model", *(f"{measure}, {among}" for among in ("of 100", "of all") for measure in ("HR@10", "NDCG@10"))]
+    print_table(columns, rows)
+    write_json(json, {"columns": columns, "rows": rows})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, metavar="PATH", help="joined.csv")
-    parser.add_argument("--seeds", type=int, default=1, help="seeds 0..N-1")
-    parser.add_argument("--models", default=",".join(SCHEMAS), help=f"some of {', '.join(SCHEMAS)}")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0..N-1")
+    parser.add_argument("--models", default=",".join(CHOSEN), help="all by default")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in fastfm-core train")
+    parser.add_argument("--negatives", type=int, metavar="K", help="drawn movies for each positive")
+    parser.add_argument("--valid", type=int, metavar="N", help="rank the validation rows, after every N epochs")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    log, settings = read_log(options.data), [*SETTINGS, *options.set]
-    config = parse_settings(settings)
-    known = np.setdiff1d(np.arange(len(log.users)), log.test)
-    judge = Ranking(log, log.test, known)
-    popular = np.bincount(log.movies[known], minlength=log.movies.max() + 1).astype(np.float32)
-    baseline = measures(judge.ranks(np.broadcast_to(popular, (len(log.test), len(popular)))))
-    print_header(f"MovieLens-latest-small, leave one out, {options.seeds} seed(s), {' '.join(settings)}")
-    rows = [["popularity", *(shown(gain) for gain in baseline)]]
-    for name in options.models.split(","):
-        runs = [measures(judge.ranks(trained_scores(log, name, config, seed))) for seed in range(options.seeds)]
-        gains = [np.mean(of_seeds, axis=0) for of_seeds in zip(*runs, strict=True)]
-        rows.append([name, *(shown(gain, base) for gain, base in zip(gains, baseline, strict=True))])
-    columns = ["model", *(f"{measure}, {among}" for among in ("of 100", "of all") for measure in ("HR@10", "NDCG@10"))]
-    print_table(columns, rows)
-    write_json(options.json, {"columns": columns, "rows": rows})
+    log, plans = read_log(options.data), [Plan.of(name, options) for name in options.models.split(",")]
+    print_header(f"MovieLens-latest-small, leave one out, {options.seeds} seed(s), {' '.join(SETTINGS)}")
+    for plan in plans:
+        own = " ".join([*CHOSEN[plan.name].settings, *options.set])
+        print(f"{plan.name}: {own}, {plan.negatives} negatives, history {plan.history}", flush=True)
+    if options.valid:
+        for plan in plans:
+            for seed in range(options.seeds):
+                validate(log, plan, seed, options.valid)
+    else:
+        test(log, plans, options.seeds, options.json)
 
 
 def shown(gain: np.ndarray, base: np.ndarray | None = None) -> str:

@@ -92,8 +92,8 @@ void catch_up_rows_adam(py::handle table, py::handle moment1, py::handle moment2
             nows[k] = {Float(size.data[k]), Float(correction.data[k]), Float(share.data[k])};
         const auto first = state_of(moment1, "moment1", weights), second = state_of(moment2, "moment2", weights);
         run([&](int64_t low, int64_t high) {
-            kernels.catch_up_adam(missed, rows_of(weights), first, second, Float(beta1), Float(beta2), Float(eps),
-                                  decays, nows.data(), Float(l2), low, high);
+            kernels.catch_up_adam(missed, rows_of(weights), first, second, beta1, beta2, Float(eps), decays,
+                                  nows.data(), Float(l2), low, high);
         });
     });
 }

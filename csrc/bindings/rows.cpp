@@ -250,8 +250,7 @@ void update_rows_adam(py::handle table, py::handle moment1, py::handle moment2, 
         const auto rate = rate_of<Float>(step_size, l2, grad_scale);
         const AdamStep<Float> now{Float(step_size), Float(correction), Float(kept)};
         over_rows(gradients, [&](int64_t low, int64_t high) {
-            kernels.adam(gradients, weights, first, second, rate, now, Float(beta1), Float(beta2), Float(eps), low,
-                         high);
+            kernels.adam(gradients, weights, first, second, rate, now, beta1, beta2, Float(eps), low, high);
         });
     });
 }

@@ -49,7 +49,7 @@ template <class Float, class Id> constexpr RowKernels<Float, Id> row_kernels() {
         for_each_row(of, RowwiseAdagrad<Float>{weights, sums, eps}, rate, low, high);
     };
     k.adam = [](Of of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Rate<Float> rate,
-                AdamStep<Float> now, Float beta1, Float beta2, Float eps, int64_t low, int64_t high) {
+                AdamStep<Float> now, double beta1, double beta2, Float eps, int64_t low, int64_t high) {
         for_each_row(of, update(Adam<Float>{weights, moment1, moment2, beta1, beta2, eps}, now, rate), low, high);
     };
     k.ftrl = [](Of of, Rows<Float> weights, Rows<Float> dual, Rows<Float> sums, Rate<Float> rate, Float beta, Float l1,
@@ -66,8 +66,8 @@ template <class Float, class Id> constexpr RowKernels<Float, Id> row_kernels() {
                                     Float l2, int64_t low, int64_t high) {
         catch_up(of, RowwiseAdagrad<Float>{weights, sums, eps}, rates, l2, low, high);
     };
-    k.catch_up_adam = [](Behind of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Float beta1,
-                         Float beta2, Float eps, bool decays, const AdamStep<Float>* nows, Float l2, int64_t low,
+    k.catch_up_adam = [](Behind of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, double beta1,
+                         double beta2, Float eps, bool decays, const AdamStep<Float>* nows, Float l2, int64_t low,
                          int64_t high) {
         catch_up(of, Adam<Float>{weights, moment1, moment2, beta1, beta2, eps, decays}, nows, l2, low, high);
     };

@@ -32,7 +32,7 @@ template <class Float, class Id> struct RowKernels {
     void (*rowwise_adagrad)(Of, Rows<Float> weights, Rows<Float> sums, Rate<Float>, Float eps, int64_t low,
                             int64_t high);
     void (*adam)(Of, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Rate<Float>, AdamStep<Float> now,
-                 Float beta1, Float beta2, Float eps, int64_t low, int64_t high);
+                 double beta1, double beta2, Float eps, int64_t low, int64_t high);
     void (*ftrl)(Of, Rows<Float> weights, Rows<Float> dual, Rows<Float> sums, Rate<Float>, Float beta, Float l1,
                  Float ridge, int64_t low, int64_t high);
     void (*catch_up_sgd)(Behind, Rows<Float> weights, const Float* rates, Float l2, int64_t low, int64_t high);
@@ -40,8 +40,8 @@ template <class Float, class Id> struct RowKernels {
                              int64_t low, int64_t high);
     void (*catch_up_rowwise_adagrad)(Behind, Rows<Float> weights, Rows<Float> sums, Float eps, const Float* rates,
                                      Float l2, int64_t low, int64_t high);
-    void (*catch_up_adam)(Behind, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, Float beta1,
-                          Float beta2, Float eps, bool decays, const AdamStep<Float>* nows, Float l2, int64_t low,
+    void (*catch_up_adam)(Behind, Rows<Float> weights, Rows<Float> moment1, Rows<Float> moment2, double beta1,
+                          double beta2, Float eps, bool decays, const AdamStep<Float>* nows, Float l2, int64_t low,
                           int64_t high);
     void (*catch_up_ftrl)(Behind, Rows<Float> weights, Rows<Float> dual, Rows<Float> sums, Float beta, Float l1,
                           Float ridge, const Float* rates, Float l2, int64_t low, int64_t high);

@@ -148,8 +148,7 @@ template <class Float, class Id> void test_catch_up(int64_t columns, int64_t pad
         test_rule(
             &Row::adam, decay,
             [&](auto& state) {
-                return Adam<Float>{state.rows(0), state.rows(1), state.rows(2), Float(beta1),
-                                   Float(beta2),  Float(eps),    decay != 0};
+                return Adam<Float>{state.rows(0), state.rows(1), state.rows(2), beta1, beta2, Float(eps), decay != 0};
             },
             [&](int64_t k) {
                 const auto now = adam_step(k, decay);
@@ -172,7 +171,7 @@ template <class Float> void test_rest() {
     State<Float> single = whole;
     const Buffer<AdamStep<Float>> nows(long_ago, {Float(0.01), 1, 1});
     const auto rule = [](auto& state) {
-        return Adam<Float>{state.rows(0), state.rows(1), state.rows(2), Float(beta1), Float(0.99), Float(eps)};
+        return Adam<Float>{state.rows(0), state.rows(1), state.rows(2), beta1, 0.99, Float(eps)};
     };
     catch_up(Missed<int32_t>{nullptr, table_rows, whole.last.data(), long_ago, long_ago, columns}, rule(whole),
              nows.data(), Float(0), 0, table_rows);

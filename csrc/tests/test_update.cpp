@@ -123,7 +123,7 @@ template <class Float, class Id> void test_rules(const SourceShape& shape, doubl
         return update(Adagrad<Float>{state.rows(0), state.rows(2), Float(eps)}, rate.lr, rate);
     });
     test_rule(&Row::adam, [&](auto& state) {
-        const Adam<Float> rule{state.rows(0), state.rows(1), state.rows(2), Float(beta1), Float(beta2), Float(eps)};
+        const Adam<Float> rule{state.rows(0), state.rows(1), state.rows(2), beta1, beta2, Float(eps)};
         return update(rule, {rate.lr, Float(correction), Float(kept)}, rate);
     });
     test_rule(&Row::ftrl, [&](auto& state) {

@@ -66,6 +66,19 @@ def test_equals_materialize_then_the_dense_rule(backend: ModuleType, rule: str) 
     np.testing.assert_allclose(drawn.table[rows], expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("rule", ["adam", "adamw"])
+def test_moments_take_their_share_of_the_gradient(backend: ModuleType, rule: str) -> None:
+    """1 - beta in float32 would be less than 0.001 by a share of 1.3e-5, and the correction would not fit it."""
+    drawn = sparse_inputs(SCENARIO, 4, np.float32, np.int32)
+    state = state_of(rule, drawn.table)
+    g = backend.materialize_rows(drawn.table, drawn.plan, drawn.source).astype(np.float64)
+    getattr(backend, f"update_rows_{rule}_")(
+        drawn.table, *state.values(), drawn.plan, drawn.source, **hyper_parameters(rule)
+    )
+    np.testing.assert_allclose(state["moment1"][drawn.plan.rows], 0.1 * g, rtol=1e-6, atol=1e-30)
+    np.testing.assert_allclose(state["moment2"][drawn.plan.rows], 0.001 * g * g, rtol=1e-6, atol=1e-30)
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_empty_plan_changes_nothing(backend: ModuleType, rule: str) -> None:
     table = np.ones((5, 3), np.float32)

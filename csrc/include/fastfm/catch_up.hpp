@@ -64,7 +64,7 @@ FASTFM_INLINE void take_adam_steps(const Adam<Float>& rule,
         k += block;
         if (!rests) continue;
         for (; k < count && !faded; ++k)
-            for (auto& line : held) line.square = line.square * rule.beta2;
+            for (auto& line : held) line.square = line.square * rule.beta2.kept;
         return;
     }
 }

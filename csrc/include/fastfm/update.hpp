@@ -68,6 +68,14 @@ template <class Float> struct Adagrad {
     }
 };
 
+// What a mean that fades keeps of itself and takes of a new number, beta and 1 - beta. Both are rounded from double: in
+// float 1 - 0.999f is less than 0.001 by a share of 1.3e-5, and Adam's correction would not fit its moments.
+template <class Float> struct Fading {
+    Float kept, added;
+
+    FASTFM_INLINE Fading(double beta) : kept(Float(beta)), added(Float(1 - beta)) {}
+};
+
 // m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w = kept w - size m / (sqrt(v) correction + eps), where
 // size = lr / (1 - b1^t), correction = 1 / sqrt(1 - b2^t), and kept = 1 - lr weight_decay, which is 1 for plain Adam.
 template <class Float> struct Adam {
@@ -77,7 +85,8 @@ template <class Float> struct Adam {
         Number weight, mean, square;
     };
     Rows<Float> weights, moment1, moment2;
-    Float beta1, beta2, eps;
+    Fading<Float> beta1, beta2;
+    Float eps;
     bool decays = false; // whether kept is ever another number than 1
 
     FASTFM_INLINE void request(int64_t row, int64_t c, int64_t count) const {
@@ -96,8 +105,8 @@ template <class Float> struct Adam {
         store(weights[row] + c, held.weight, left);
     }
     template <class Number> FASTFM_INLINE void step(Held<Number>& held, const Number& g, const Now& now) const {
-        held.mean = held.mean * beta1 + g * (1 - beta1);
-        held.square = held.square * beta2 + g * g * (1 - beta2);
+        held.mean = held.mean * beta1.kept + g * beta1.added;
+        held.square = held.square * beta2.kept + g * g * beta2.added;
         const auto step = now.size * held.mean / (root(held.square) * now.correction + eps);
         held.weight = held.weight * now.kept - step;
     }
