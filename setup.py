@@ -1,4 +1,5 @@
-"""The native build: one extension module, fastfm_core._native, from csrc/. All metadata is in pyproject.toml.
+"""The native build: one extension module, fastfm_core._native, from csrc/, and the text of the CUDA kernels beside the
+module that compiles them when they are first launched. All metadata is in pyproject.toml.
 
 FASTFM_CORE_BUILD   auto (the default): without a compiler that can do it the package is installed without its C++
                     kernels, and `fastfm-core info` says why; require: that is an error; off: nothing is compiled
@@ -14,6 +15,7 @@ from pathlib import Path
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 CSRC = Path("csrc")
@@ -39,6 +41,18 @@ def build_module():
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+class BuildPackage(build_py):
+    """Copies csrc/cuda to where ``fastfm_core.backends.cuda.device.sources`` looks for it."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            folder = Path(self.build_lib) / "fastfm_core" / "backends" / "cuda" / "source"
+            self.mkpath(str(folder))
+            for path in sorted((CSRC / "cuda").glob("*.cu*")):
+                self.copy_file(str(path), str(folder))
 
 
 class BuildNative(build_ext):
@@ -81,10 +95,10 @@ extension = Pybind11Extension(
     "fastfm_core._native",
     sorted(str(path) for folder in ("bindings", "isa") for path in (CSRC / folder).glob("*.cpp")),
     include_dirs=[str(CSRC / "include")],
-    depends=sorted(str(path) for path in CSRC.rglob("*.hpp")),
+    depends=sorted(str(path) for folder in build_module().FOLDERS for path in (CSRC / folder).rglob("*.hpp")),
     cxx_std=17,
     extra_compile_args=["-O3", "-g0", "-Wall", "-Wextra"],
     extra_link_args=["-pthread"],
 )
 ParallelCompile(default=0).install()
-setup(ext_modules=[extension], cmdclass={"build_ext": BuildNative})
+setup(ext_modules=[extension], cmdclass={"build_py": BuildPackage, "build_ext": BuildNative})

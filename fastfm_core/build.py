@@ -11,6 +11,8 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
+FOLDERS = ("bindings", "include", "isa")  # of csrc: what the native module is built from
+
 MEND = "pip install -e . builds it, where a C++17 compiler is installed"
 
 
@@ -35,9 +37,9 @@ def why_stale() -> str | None:
 
 
 def source_hash(sources: Path) -> str:
-    """A hash of all C++ files below a folder, names and contents."""
+    """A hash of the native module's C++ files below the folder csrc, names and contents."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in sources.rglob("*") if path.suffix in (".hpp", ".cpp")):
+    for path in sorted(path for folder in FOLDERS for path in (sources / folder).rglob("*.?pp")):
         digest.update(f"{path.relative_to(sources).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

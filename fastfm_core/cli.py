@@ -147,7 +147,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", metavar="FILE", help="TOML file with columns, settings and options")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a hyper-parameter; repeatable")
-    parser.add_argument("--backend", metavar="NAME", default="auto", help="kernels to use (default: auto; see info)")
+    _add_backend(parser)
     parser.add_argument("--threads", metavar="N", type=int, help="threads (default: all cores)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of split and training (default: 0)")
     parser.add_argument("--out", metavar="DIR", help="folder for the model (default: runs/<data>-<model>-<n>)")
@@ -155,6 +155,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warm-start", metavar="DIR", help="train a finished model on with DATA and its new values")
     parser.add_argument("--resume", action="store_true", help="go on with the training in --out DIR; no other options")
     _add_metrics_json(parser)
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend", metavar="NAME", default="auto", help="kernels to use (default: auto, the CPU's fastest; see info)"
+    )
 
 
 def _add_join(parser: argparse.ArgumentParser) -> None:
@@ -187,6 +193,7 @@ def _add_model_and_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="folder of a trained model")
     parser.add_argument("data", metavar="DATA", help=FILES)
     _add_join(parser)
+    _add_backend(parser)
 
 
 def _add_group(parser: argparse.ArgumentParser) -> None:

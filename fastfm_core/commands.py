@@ -58,7 +58,7 @@ def train(options: Namespace) -> None:
 def evaluate(options: Namespace) -> None:
     """Scores a trained model on a table with labels."""
     _check_metrics_place(options)
-    backend = backends.get("auto")
+    backend = backends.get(options.backend)
     watch = Stopwatch(backend)
     model = _with_join(trained.load(options.folder, backend), options)
     with watch.measure("evaluate"):
@@ -71,7 +71,7 @@ def predict(options: Namespace) -> None:
     """Writes a trained model's predictions for a table, one row per row of the table."""
     if options.out:
         require_place(options.out)
-    model = _with_join(trained.load(options.folder), options)
+    model = _with_join(trained.load(options.folder, backends.get(options.backend)), options)
     predict_file(model, options.data, out=options.out, form=options.format, id=options.id, passes=PassProgress)
 
 
@@ -79,7 +79,7 @@ def inspect(options: Namespace) -> None:
     """Ranks columns and pairs of columns by what they contribute to a trained model's outputs on a table."""
     if options.json:
         require_place(options.json)
-    model = _with_join(trained.load(options.folder), options)
+    model = _with_join(trained.load(options.folder, backends.get(options.backend)), options)
     found = inspection.inspect_file(model, options.data, rows=options.rows, passes=PassProgress)
     output = "prediction" if model.task == "regression" else "logit"
     say(f"first {found.rows:,} rows of {Path(options.data).name}; effect: mean change of the {output}, column permuted")
@@ -198,7 +198,7 @@ def _batches(options: Namespace, source: Source, part: prepare.Part, model: Trai
     """The training rows in batches, with the negatives that are sampled for them."""
     config = model.config
     assert config.batch_size is not None
-    shared: dict[str, Any] = {"drop_to_unknown": model.encoder.drop_to_unknown, "plan": model.model.backend.plan_rows}
+    shared: dict[str, Any] = {"drop_to_unknown": model.encoder.drop_to_unknown, "plan": model.model.backend.plan_ahead}
     if options.sample_negatives is None:
         return Batches(part.encoded, part.rows, config.batch_size, model.seed, **shared)
     return NegativeBatches(

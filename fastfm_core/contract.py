@@ -19,10 +19,14 @@ Dtypes: float32 is tuned, float64 exists everywhere (untuned); ids are int32 or 
 share one dtype, but for tables of halves. Backends do not check ids or shapes: ``fastfm_core.kernels`` does, and
 whoever builds a batch, once.
 
+A backend on a device takes and returns the arrays of its own module, ``Backend.xp``; it returns scalars, such as
+losses, as 0-d arrays on it: whoever wants the number reads it. Its plans are its own, too: they have ``order``,
+``touched``, and ``rows`` and ``segments`` as RowPlan has, which may make the host wait.
+
 Tables of halves, for reading: ``embedding_gather``, ``embedding_bag`` and ``embedding_fm``, but not under max pooling,
 take ``table`` and ``linear`` both as float16 or both as bfloat16 (of the package ml_dtypes). All other floats and all
 results are float32 then, the bits those of ``table.astype(float32)``. Such a table is not trained: steps below half a
-unit in the last place would be lost. The backends native and reference have it.
+unit in the last place would be lost. The backends native, cuda and reference have it.
 """
 
 from __future__ import annotations
@@ -71,11 +75,13 @@ class Entries(NamedTuple):
 class Batch(NamedTuple):
     """What a model is given: the sparse entries, raw numbers for the deep part, and what training needs beside them.
 
-    entries  the looked-up ids, checked against the table's rows when the batch was made
-    dense    [B, I] raw numbers that enter the deep part only; None: none
-    labels   [B] float; None when predicting
-    weights  [B] float sample weights; None: all 1
-    plan     of the entries' ids, where it was made ahead; None: whoever needs it makes it
+    entries       the looked-up ids, checked against the table's rows when the batch was made
+    dense         [B, I] raw numbers that enter the deep part only; None: none
+    labels        [B] float; None when predicting
+    weights       [B] float sample weights; None: all 1
+    plan          of the entries' ids, where it was made ahead; None: whoever needs it makes it
+    host_offsets  the entries' offsets on the host, from where the batch was moved to a device; None: whoever needs to
+                  know there how many entries some fields have waits for the device
     """
 
     entries: Entries
@@ -83,6 +89,7 @@ class Batch(NamedTuple):
     labels: Array | None = None
     weights: Array | None = None
     plan: RowPlan | None = None
+    host_offsets: Array | None = None
 
 
 class RowPlan(NamedTuple):
@@ -97,6 +104,21 @@ class RowPlan(NamedTuple):
     segments: Array
     order: Array
 
+    @property
+    def touched(self) -> Any:
+        """What picks the plan's rows out of a table, ascending; the plans of a device may name a row repeatedly."""
+        return self.rows
+
+
+class EveryRow(RowPlan):
+    """The plan in which each row of a table occurs once, as entry number row: a dense gradient's. Backends know it by
+    its class."""
+
+    @property
+    def touched(self) -> Any:
+        """All of them."""
+        return slice(None)
+
 
 def is_half(dtype: np.dtype) -> bool:
     """Whether it is float16 or bfloat16. NumPy has no bfloat16, so it is known by its name."""
@@ -104,9 +126,9 @@ def is_half(dtype: np.dtype) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def every_row(count: int) -> RowPlan:
-    """The plan in which each of ``count`` rows occurs once, as entry number row: a dense gradient's."""
-    return RowPlan(np.arange(count, dtype=np.int32), np.arange(count + 1), np.arange(count, dtype=np.int32))
+def every_row(count: int) -> EveryRow:
+    """Of ``count`` rows."""
+    return EveryRow(np.arange(count, dtype=np.int32), np.arange(count + 1), np.arange(count, dtype=np.int32))
 
 
 class RowSource(NamedTuple):
@@ -161,7 +183,11 @@ class EmbeddingFM(NamedTuple):
 
 
 class DropoutKey(NamedTuple):
-    """Names one dropout mask: element j of it is kept by a Philox draw of (seed, step, layer, j) alone."""
+    """Names one dropout mask: element j of it is kept by a Philox draw of (seed, step, layer, j) alone.
+
+    On a device seed and step may be arrays there, of one int64; a learning rate likewise, of one float64, and the step
+    of ``update_rows_adam_`` and ``update_rows_adamw_``: a captured CUDA graph then reads them anew at each replay.
+    """
 
     seed: int
     step: int
@@ -322,8 +348,9 @@ class Kernels(Protocol):
     # with a data gradient of 0, g = l2 * w, for the steps last[row] + 1 .. step. In two parts it makes the same bits.
     #
     # last   [V] int32, the step up to which each row is current; becomes ``step`` on the rows
-    # rows   [U] int32 or int64, ascending and distinct; None: every row
-    # rates  [K] float64, the learning rates of steps step - K + 1 .. step; no row has missed more than K
+    # rows   [U] int32 or int64, ascending and distinct, on a device [N] with repeats; None: every row
+    # rates  [K] float64, of NumPy on a device, too: the learning rates of steps step - K + 1 .. step; no row has missed
+    #        more than K
     #
     # Table, states and the rules' constants are those of update_rows_*.
 

@@ -47,7 +47,7 @@ def _backend(name: str, picked: str) -> str:
     if reason is not None:
         return f"cannot run: {reason}"
     details = ["available"] + ["picked by auto"] * (name == picked)
-    return ", ".join(details) + (_compiled() if name == "native" else "")
+    return ", ".join(details) + {"native": _compiled, "cuda": _device}.get(name, str)()
 
 
 def _compiled() -> str:
@@ -56,6 +56,10 @@ def _compiled() -> str:
 
     stale = build.why_stale()
     return f"; kernels for {_native.isa()}, this CPU runs {', '.join(_native.isas())}" + (f"; {stale}" if stale else "")
+
+
+def _device() -> str:
+    return f"; {backends.get('cuda').module.device.description()}"
 
 
 def _package(name: str) -> str:

@@ -199,9 +199,11 @@ def _shares(model: TrainedModel, terms: Terms, batches: Batches) -> tuple[dict[s
     crossing = _fields(terms, "pairs", len(names))
     starting = _fields(terms, "first", len(names))
     first, products = np.zeros(starting.sum()), np.zeros(0 if terms.pairs is None else len(terms.pairs))
-    for batch in batches.epoch(0):
+    backend = model.model.backend
+    for batch in map(backend.to_device, batches.epoch(0)):
         if terms.first is not None and starting.any():
-            first += np.abs(terms.embedding.first_orders(batch)).sum(axis=0, dtype=np.float64) * abs(terms.first)
+            orders = backend.to_host(terms.embedding.first_orders(batch))
+            first += np.abs(orders).sum(axis=0, dtype=np.float64) * abs(terms.first)
         if len(products):
             products += _products(terms, batch)
     count = len(batches.rows)
@@ -225,5 +227,6 @@ def _products(terms: Terms, batch: Batch) -> np.ndarray:
     assert terms.pairs is not None
     with no_grad():
         (vectors,) = terms.embedding(batch, "vectors")
-    products = vectors.backend.pair_products(vectors.data, terms.pairs, "inner")
-    return np.abs(products[:, :, 0]).sum(axis=0, dtype=np.float64)
+    backend = vectors.backend
+    products = backend.pair_products(vectors.data, backend.to_device(terms.pairs), "inner")
+    return np.abs(backend.to_host(products)[:, :, 0]).sum(axis=0, dtype=np.float64)

@@ -2,12 +2,17 @@
 
 Arrays in, arrays out. Each call checks its arguments against the contract, picks the backend and hands over:
 
-    pair = kernels.fm_interaction(fields)                              # the fastest backend that can run here
+    pair = kernels.fm_interaction(fields)                              # the fastest backend that reads these arrays
     rows = kernels.embedding_gather(table, ids, backend="reference")   # or a named one
     out = kernels.embedding_bag(table, entries, check=False)           # ids and shapes were checked elsewhere
 
-NumPy arrays are taken as they are, other CPU arrays through DLPack without a copy. Nothing is copied to make it fit: an
-array that has to be C-contiguous and is not is refused by name. Errors are ``InputError``, one line.
+NumPy's and CuPy's arrays are taken as they are, those of other libraries without a copy, on the host or on a device;
+all of a call are in one place. Nothing is copied to make it fit: an array that has to be C-contiguous and is not is
+refused by name. Errors are ``InputError``, one line.
+
+On a device the backend is cuda, its work is queued on CuPy's current stream, and what it returns is CuPy's. Shapes,
+dtypes and strides are checked without a wait; ids, rows, offsets, pairs and last are read, each once, for which the
+host waits. ``check=False`` reads nothing.
 """
 
 from __future__ import annotations
@@ -19,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from fastfm_core import backends
-from fastfm_core.contract import KERNELS, POOLINGS, PRODUCTS, Entries, Kernels, RowPlan, RowSource, is_half
+from fastfm_core import foreign
+from fastfm_core.backends import memory
+from fastfm_core.contract import KERNELS, POOLINGS, PRODUCTS, Entries, Kernels, RowPlan, is_half
 from fastfm_core.errors import InputError
 
 # Shapes by the contract's letters; equal letters of one call must be equal numbers. "*" is any shape. Every kernel has
@@ -88,22 +94,13 @@ def _public(name: str) -> Callable[..., Any]:
 
     @functools.wraps(contract)
     def kernel(*positional: Any, backend: str = "auto", check: bool = True, **named: Any) -> Any:
-        arguments = signature.bind(*positional, **named).arguments
-        arguments = {key: _as_numpy(value) for key, value in arguments.items()}
+        chosen, arguments = foreign.taken(name, signature.bind(*positional, **named).arguments, backend)
         if check:
             _check(name, arguments)
-        return getattr(backends.get(backend), name)(**arguments)
+        return getattr(chosen, name)(**arguments)
 
     kernel.__signature__ = signature  # type: ignore[attr-defined]
     return kernel
-
-
-def _as_numpy(value: Any) -> Any:
-    if isinstance(value, (Entries, RowPlan, RowSource)):
-        return type(value)(*map(_as_numpy, value))
-    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
-        return np.from_dlpack(value)
-    return value
 
 
 def _check(name: str, arguments: dict[str, Any]) -> None:
@@ -143,25 +140,33 @@ def _check(name: str, arguments: dict[str, Any]) -> None:
     for label, ids in (
         ("ids", arguments.get("ids")),
         ("entries.ids", entries and entries.ids),
-        ("plan.rows", plan and plan.rows),
+        ("plan.rows", plan.rows if isinstance(plan, RowPlan) else plan and plan.touched),
     ):
         if ids is not None and rows is not None:
             check_ids(ids, rows, label)
 
 
-def _check_missed(last: np.ndarray, rows: np.ndarray | None, step: int, rates: np.ndarray) -> None:
-    """Refuse rows that are not distinct and ascending, and steps whose learning rate is not known."""
-    if rows is not None:
-        check_ids(rows, len(last), "rows")
-        if len(wrong := np.flatnonzero(rows[1:] <= rows[:-1])):
-            raise InputError(f"rows[{wrong[0] + 1}] does not rise; rows must be distinct and ascending")
+def _check_missed(last: Any, rows: Any, step: int, rates: np.ndarray) -> None:
+    """Refuse rows that do not rise, on a device that fall, and steps whose learning rate is not known."""
+    if rows is not None and len(rows):
+        on_host = isinstance(rows, np.ndarray)
+        wrong = rows[1:] <= rows[:-1] if on_host else rows[1:] < rows[:-1]
+        low, high, found = _read(rows.min(), rows.max(), wrong.any())
+        if low < 0 or high >= len(last):
+            check_ids(rows, len(last), "rows")
+        if found:
+            words = "does not rise; rows must be distinct and ascending" if on_host else "falls; rows must be ascending"
+            raise InputError(f"rows[{_read(np.argmax(wrong))[0] + 1}] {words}")
     missed = step - (last if rows is None else last[rows]).astype(np.int64)
-    if missed.size and (missed.min() < 0 or missed.max() > len(rates)):
-        raise InputError(f"the rows have missed {missed.min()} to {missed.max()} steps, rates has {len(rates)} of them")
+    if missed.size:
+        least, most = _read(missed.min(), missed.max())
+        if least < 0 or most > len(rates):
+            raise InputError(f"the rows have missed {least} to {most} steps, rates has {len(rates)} of them")
 
 
-def _check_pairs(vectors: np.ndarray, pairs: np.ndarray) -> None:
+def _check_pairs(vectors: Any, pairs: Any) -> None:
     """Refuse pairs of what is no field, or of a field with itself."""
+    pairs = memory.to_host(pairs)
     outside = (pairs < 0) | (pairs >= vectors.shape[1])
     for wrong, words in (
         (outside.any(axis=1), f"the fields are 0..{vectors.shape[1] - 1}"),
@@ -187,20 +192,20 @@ def _widen(shapes: dict[str, tuple[str, Any]], sizes: dict[str, int]) -> None:
         letters, array = shapes[key]
         shapes[key] = letters.replace("D", "E"), array
     table = shapes["table"][1]
-    if isinstance(table, np.ndarray) and table.ndim == 2:
+    if getattr(table, "ndim", 0) == 2:
         if table.shape[1] == 0:
             raise InputError("with source.first_grad the last column of table is the first-order weight; it has none")
         sizes["D"] = table.shape[1] - 1
 
 
 def _check_array(name: str, letters: str, array: Any, sizes: dict[str, int], dtypes: dict[Any, str]) -> None:
-    if not isinstance(array, np.ndarray):
+    if not foreign.is_array(array):
         raise InputError(f"{name} must be an array, got {type(array).__name__}")
     if name in _OF_ONE_TYPE:
         if array.dtype != _OF_ONE_TYPE[name]:
             raise InputError(f"{name} must be {np.dtype(_OF_ONE_TYPE[name])}, got {array.dtype}")
     elif name in _INTEGERS:
-        if array.dtype not in (np.int32, np.int64):
+        if array.dtype not in (np.int32, np.int64) and not _of_a_plan(name, array):
             raise InputError(f"{name} must be int32 or int64, got {array.dtype}")
     elif array.dtype in (np.float32, np.float64):
         dtypes.setdefault(array.dtype, name)
@@ -216,13 +221,14 @@ def _check_array(name: str, letters: str, array: Any, sizes: dict[str, int], dty
             if (expected := sizes.setdefault(letter, size)) != size:
                 letter = "D + 1" if letter == "E" else letter
                 raise InputError(f"{name} has {letter} = {size}, but {letter} is {expected} elsewhere in this call")
+    mend = f"pass {'np' if isinstance(array, np.ndarray) else 'cupy'}.ascontiguousarray({name})"
     if name == "vectors" and array.size and array.strides[0] < 0:
-        raise InputError("vectors has its samples in descending order; pass np.ascontiguousarray(vectors)")
+        raise InputError(f"vectors has its samples in descending order; {mend}")
     sample = array[:1] if name == "vectors" else array
     if name not in _ANY_OUTER_STRIDE and not sample.flags.c_contiguous:
-        raise InputError(f"{name} must be C-contiguous; pass np.ascontiguousarray({name})")
+        raise InputError(f"{name} must be C-contiguous; {mend}")
     if name in _ANY_OUTER_STRIDE and len(letters) > 1 and array.size and not _inner_contiguous(name, array):
-        raise InputError(f"{name} must have an inner stride of one element; pass np.ascontiguousarray({name})")
+        raise InputError(f"{name} must have an inner stride of one element; {mend}")
 
 
 def _check_halves(name: str, arguments: dict[str, Any]) -> None:
@@ -240,7 +246,12 @@ def _check_halves(name: str, arguments: dict[str, Any]) -> None:
         raise InputError(f"max pooling needs a float32 or float64 table, got {table.dtype}")
 
 
-def _inner_contiguous(name: str, array: np.ndarray) -> bool:
+def _of_a_plan(name: str, array: Any) -> bool:
+    """Whether the array is the rows of a device's plan, which are uint32."""
+    return name == "rows" and array.dtype == np.uint32 and not isinstance(array, np.ndarray)
+
+
+def _inner_contiguous(name: str, array: Any) -> bool:
     if array.shape[-1] == 1 or array.strides[-1] == array.itemsize:
         return True
     return name in ("left", "right") and array.strides[0] == array.itemsize
@@ -258,7 +269,8 @@ def _check_entries(entries: Entries, dtypes: dict[Any, str]) -> None:
     if offsets is not None:
         if offsets.dtype != np.int64 or offsets.ndim != 1 or len(offsets) < 1:
             raise InputError(f"offsets must be int64 [M+1], got {offsets.dtype} {offsets.shape}")
-        if offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
+        first, last, falls = _read(offsets[0], offsets[-1], (offsets[1:] < offsets[:-1]).any())
+        if first != 0 or last != len(ids) or falls:
             raise InputError(f"offsets must rise from 0 to the number of ids, {len(ids)}")
     if entries.slots % fields:
         raise InputError(f"{entries.slots} slots cannot be {fields} fields of whole samples")
@@ -266,12 +278,22 @@ def _check_entries(entries: Entries, dtypes: dict[Any, str]) -> None:
         _check_array("values", "N", values, {"N": len(ids)}, dtypes)
 
 
-def check_ids(ids: np.ndarray, rows: int, name: str = "ids") -> None:
+def check_ids(ids: Any, rows: int, name: str = "ids") -> None:
     """Raise InputError naming the first id outside 0..rows-1 and its position."""
-    if ids.size and (ids.min() < 0 or ids.max() >= rows):
+    if ids.size == 0:
+        return
+    low, high = _read(ids.min(), ids.max())
+    if low < 0 or high >= rows:
         flat = ids.reshape(-1)
-        position = int(np.argmax((flat < 0) | (flat >= rows)))
-        raise InputError(f"{name}[{position}] is {flat[position]}, outside the table's rows 0..{rows - 1}")
+        (position,) = _read(np.argmax((flat < 0) | (flat >= rows)))
+        raise InputError(f"{name}[{position}] is {_read(flat[position])[0]}, outside the table's rows 0..{rows - 1}")
+
+
+def _read(*numbers: Any) -> list[int]:
+    """Whole numbers and truth values, those of a device in one go."""
+    if isinstance(numbers[0], np.generic):
+        return [int(number) for number in numbers]
+    return memory.to_host(np.stack([number.astype(np.int64) for number in numbers])).tolist()
 
 
 globals().update({name: _public(name) for name in KERNELS})

@@ -257,7 +257,8 @@ def train_step(
 ) -> float:  # fmt: skip
     """One update on one batch, or on several as if they were one; returns the loss before it.
 
-    A loss that is not finite updates nothing. Batch norm takes its statistics from each batch alone.
+    A loss that is not finite updates nothing. Batch norm takes its statistics from each batch alone. The host waits for
+    a device once, for the loss, while the backward pass is under way, and once more for the norm when clipping.
 
     objective  the loss; None: the default one of the task
     step       number of the (first) batch, counted from 1: it names the dropout draw, the next batch's is one higher
@@ -266,16 +267,20 @@ def train_step(
     """
     objective = objective or Objective(LOSSES[task][0])
     optimizer.zero_grad()
-    total = 0.0
+    total: Any = 0.0
     for number, (batch, share) in enumerate(zip(batches, weighting.shares(batches), strict=True), step):
         if batch.labels is None:
             raise InputError("the batch has no labels to learn from; give the encoder labels, too")
         model.begin_step(number)
+        batch = model.backend.to_device(batch)
         loss = objective(model(batch), batch)
-        total += share * float(loss.item())
-        if not math.isfinite(total):
-            return total
-        loss.backward(np.asarray(share))
+        total = total + share * loss.data
+        read = model.backend.read_later(total)
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss.backward(share)
+    total = read()
+    if not math.isfinite(total):
+        return total
     scale = _clip_scale(model, optimizer, clip_norm, clip_l2)
     optimizer.step(grad_scale=scale, l2_scale=scale if clip_l2 else 1.0)
     return total

@@ -24,6 +24,11 @@ def test_command_line_is_light() -> None:
     assert not imported_by("import fastfm_core.cli") & HEAVY
 
 
+def test_kernels_on_arrays_of_the_host_look_for_no_device() -> None:
+    call = "ff.kernels.embedding_gather(np.ones((2, 2)), np.zeros(1, int), backend='reference')"
+    assert "cupy" not in imported_by(f"import numpy as np, fastfm_core as ff\n{call}")
+
+
 def test_estimators_are_loaded_when_named_and_say_what_they_need() -> None:
     code = """
 import sys

@@ -22,7 +22,7 @@ def gradcheck(
     tolerance  on |<gradient, u> - (f(x + step u) - f(x - step u)) / (2 step)|, relative to the larger of 1 and both
     """
     random = np.random.default_rng(seed)
-    weights = [random.standard_normal(y.data.shape) for y in _outputs(function, inputs)]
+    weights = [y.backend.to_device(random.standard_normal(y.data.shape)) for y in _outputs(function, inputs)]
     for tensor in inputs:
         tensor.grad = None
     backward(_outputs(function, inputs), weights)
@@ -31,7 +31,7 @@ def gradcheck(
             continue
         assert tensor.data.dtype == np.float64, "gradcheck needs float64: in float32 the difference is rounding noise"
         grad = tensor.grad.dense() if isinstance(tensor.grad, RowGradient) else tensor.grad
-        direction = random.standard_normal(tensor.data.shape)
+        direction = tensor.backend.to_device(random.standard_normal(tensor.data.shape))
         analytic = 0.0 if grad is None else float(np.vdot(grad, direction))
         origin, values = tensor.data.copy(), []
         for sign in (1, -1):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.autograd.tensor import Tensor
-from fastfm_core.contract import RowPlan, RowSource, every_row
+from fastfm_core.contract import RowPlan, RowSource
 from fastfm_core.errors import StaleGradient
 
 
@@ -41,27 +41,22 @@ class RowGradient:
         self._check()
         if len(self.parts) == 1:
             return self.parts[0]
-        rows, values = self.materialize()
-        self.parts = [(every_row(len(rows))._replace(rows=rows), RowSource(1, slot_grad=values[:, None, :]))]
+        self.parts = [self.table.backend.combine_rows(self.rows, self.parts)]
         return self.parts[0]
 
     def materialize(self) -> tuple[np.ndarray, np.ndarray]:
         """(rows [U] ascending, summed gradient of each [U, D]); parts are added in the order they arrived."""
         self._check()
-        rows, places = self.table.backend.merge_plans([plan for plan, _ in self.parts])
-        values = np.zeros((len(rows), self.rows.shape[1]), self.rows.dtype)
-        for (plan, source), place in zip(self.parts, places, strict=True):
-            values[place] += self.table.backend.materialize_rows(self.rows, plan, source)
-        return rows, values
+        return self.table.backend.sum_rows(self.rows, self.parts)
 
-    def norm2(self) -> float:
-        """|gradient|^2, by a pass of its own over the sources."""
+    def norm2(self) -> Any:
+        """|gradient|^2, a float or a device's 0-d array, by a pass of its own over the sources."""
         return self.table.backend.row_gradient_norm2(self.rows, *self.combined())
 
     def dense(self) -> np.ndarray:
         """The gradient as an array of the table's shape."""
         rows, values = self.materialize()
-        full = np.zeros_like(self.rows)
+        full = self.table.backend.xp.zeros_like(self.rows)
         full[rows] = values
         return full.reshape(self.table.data.shape)
 

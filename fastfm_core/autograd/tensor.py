@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from fastfm_core.backends import Backend
 from fastfm_core.errors import InputError
 
@@ -18,16 +16,15 @@ _state = threading.local()
 class Tensor:
     """An array that may ask for a gradient.
 
-    data           NumPy array, float32 or float64; a parameter's is changed in place by optimizers
+    data           array of the backend, float32 or float64; a parameter's is changed in place by optimizers
     grad           sum of the gradients since it was set to None: an array, or a ``RowGradient`` of a looked-up table
     requires_grad  whether backward passes reach it
     version        counts in-place changes; gradients of what it was before are refused
     behind         None, or an optimizer's behind(rows [U] or None for all), which brings rows to the present
     """
 
-    def __init__(self, data: np.ndarray, backend: Backend, *, requires_grad: bool = False) -> None:
-        self.data, self.backend = data, backend
-        self.requires_grad = requires_grad
+    def __init__(self, data: Any, backend: Backend, *, requires_grad: bool = False) -> None:
+        self.data, self.backend, self.requires_grad = data, backend, requires_grad
         self.grad: Any = None
         self.version = 0
         self.behind: Any = None
@@ -35,16 +32,18 @@ class Tensor:
         self.index = 0  # which of the node's outputs it is
 
     def item(self) -> float:
-        """The value of a tensor with one element."""
+        """The value of a tensor with one element; the host waits for a device that computes it."""
         return float(self.data.item())
 
-    def backward(self, gradient: np.ndarray | None = None) -> None:
-        """Add d(self)/d(leaf), weighted by ``gradient`` (1 without it), to the grad of every leaf that asks for one."""
+    def backward(self, gradient: Any = 1) -> None:
+        """Add d(self)/d(leaf), weighted by ``gradient``, to the grad of every leaf that asks for one."""
         from fastfm_core.autograd.engine import backward
 
         if not self.requires_grad:
             raise InputError("nothing to differentiate: the tensor was made without a gradient, or under no_grad")
-        backward([self], [np.full(self.data.shape, 1 if gradient is None else gradient, self.data.dtype)])
+        shape, dtype = self.data.shape, self.data.dtype
+        # The gradient of a number is one of the host's: a loss then sees that it is 1 and nobody waits.
+        backward([self], [self.backend.xp.full(shape, gradient, dtype) if shape else dtype.type(gradient)])
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,18 +80,23 @@ class Workspace(threading.local):
         return _aligned(shelf[-1], size)
 
 
-def copy_in(array: np.ndarray, saved: Mapping[str, np.ndarray], name: str) -> None:
-    """Copies saved[name] into an array of its shape, a block of rows at a time.
+def to_host(array: Any) -> np.ndarray:
+    """An array on a device copied to the host; NumPy's own as it is."""
+    return array if isinstance(array, np.ndarray) else array.get()
+
+
+def copy_in(array: Any, saved: Mapping[str, np.ndarray], name: str, to_device: Callable[[Any], Any]) -> None:
+    """Copies saved[name] into a backend's array of its shape, a block of rows at a time; ``to_device``: the backend's.
 
     ``SavedArrays`` maps it anew for each block and gives the pages of the one before back, so that loading a table
     takes the memory of a block.
     """
     if array.nbytes <= BLOCK:
-        array[...] = saved[name]
+        array[...] = to_device(saved[name])
         return
     rows = max(1, BLOCK * len(array) // array.nbytes)
     for begin in range(0, len(array), rows):
-        array[begin : begin + rows] = saved[name][begin : begin + rows]
+        array[begin : begin + rows] = to_device(saved[name][begin : begin + rows])
 
 
 def _aligned(raw: np.ndarray, size: int) -> np.ndarray:

@@ -186,7 +186,7 @@ class Base(BaseEstimator):
     def _batches(self, encoded: Encoded, rows: np.ndarray) -> Batches:
         model = self.model_
         assert model.config.batch_size is not None
-        drop, plan = model.encoder.drop_to_unknown, model.model.backend.plan_rows
+        drop, plan = model.encoder.drop_to_unknown, model.model.backend.plan_ahead
         return Batches(encoded, rows, model.config.batch_size, model.seed, drop_to_unknown=drop, plan=plan)
 
     def _eval_batches(self, eval_set: Any) -> Batches:

@@ -3,7 +3,7 @@ made from the model's: its options, the settings of a training, and:
 
 schema          a ``Schema`` that says what the columns are (those without names, as an array's, are called x0, x1,
                 ...); None: an array's columns are numbers, a table's are guessed
-backend         "auto", "native", "numba" or "reference"
+backend         "auto" (the fastest on the CPU), "native", "numba", "reference" or "cuda"
 random_state    int, RandomState or None (a new seed each fit): start of weights, order of rows, dropout, held-out rows
 valid_fraction  share of the rows held out for early stopping when fit is given no eval_set; 0: none is held out and the
                 training rows are judged instead

@@ -130,7 +130,8 @@ class Model(Module):
         self.eval()
         try:
             with no_grad():
-                return self.forward(batch).data.copy()
+                logits = self.forward(self.backend.to_device(batch)).data
+                return self.backend.to_host(logits).copy()
         finally:
             if training:
                 self.train()

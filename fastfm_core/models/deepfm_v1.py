@@ -28,7 +28,7 @@ class DeepFMv1(Model):
         dropout: float = 0.5, batch_norm: bool = False, init_std: float = 0.01, pairs: str = "all", seed: int = 0,
     ) -> None:  # fmt: skip
         shape.require("deepfm_v1", "pairs")
-        self.backend, self._pairs = backend, shape.pairs("deepfm_v1", pairs)
+        self.backend, self._pairs = backend, backend.to_device(shape.pairs("deepfm_v1", pairs))
         self.embedding = shape.embedding(dim, backend, seed=seed, init_std=init_std)
         self.deep = shape.embedding(dim, backend, seed=seed, init_std=init_std, first_order="none", stream=1)
         width = shape.fields_of("deep") * dim + shape.dense
@@ -38,7 +38,8 @@ class DeepFMv1(Model):
 
     def terms(self) -> Terms:
         """First order, and the pairs with the head's weights."""
-        return Terms(self.embedding, 1.0, self._pairs, self.head.weight.data[: len(self._pairs), 0])
+        pairs, weights = map(self.backend.to_host, (self._pairs, self.head.weight.data[: len(self._pairs), 0]))
+        return Terms(self.embedding, 1.0, pairs, weights)
 
     def forward(self, batch: Batch) -> Tensor:
         """Batch -> logits [B]. InputError for samples without fields (pooling "none")."""

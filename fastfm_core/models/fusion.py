@@ -45,7 +45,7 @@ class Fusion(Model):
             self.nfm = towers(dim, stream=0)
         if "ncf" in branches:
             user, item = shape.side("fusion")
-            self._both = np.flatnonzero((user | item)[shape.takes_part("pairs")])
+            self._both = backend.to_device(np.flatnonzero((user | item)[shape.takes_part("pairs")]))
             self.ncf = towers(len(self._both) * dim, stream=1)
         if "mlp" in branches:
             self.mlp = towers(shape.fields_of("deep") * dim + shape.dense, stream=2)

@@ -24,7 +24,7 @@ class GMF(Model):
         shape = shape.of_sides("gmf")
         self.backend = backend
         self.embedding = shape.embedding(dim, backend, seed=seed, init_std=init_std, first_order="none")
-        self.sides = Sides(*shape.side("gmf"))
+        self.sides = Sides(*shape.side("gmf"), backend)
         self.head = Linear(dim, 1, backend, seed=seed, layer=0)
         self.bias = parameter(np.array([shape.bias]), backend)
 

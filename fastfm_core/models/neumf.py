@@ -32,7 +32,7 @@ class NeuMF(Model):
             shape.embedding(dim, backend, seed=seed, init_std=init_std, first_order="none", stream=stream)
             for stream in range(2)
         )  # fmt: skip
-        self.sides = Sides(*shape.side("neumf"))
+        self.sides = Sides(*shape.side("neumf"), backend)
         width = shape.fields_of("pairs") * dim
         self.tower = Tower(width, hidden, backend, seed=seed, dropout=dropout, batch_norm=batch_norm)
         self.head = Linear(dim + self.tower.width, 1, backend, seed=seed, layer=len(hidden))

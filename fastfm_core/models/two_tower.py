@@ -29,7 +29,7 @@ class TwoTower(Model):
         shape = shape.of_sides("two_tower")
         self.backend = backend
         self.embedding = shape.embedding(dim, backend, seed=seed, init_std=init_std, first_order="none")
-        self.sides = Sides(*shape.side("two_tower"))
+        self.sides = Sides(*shape.side("two_tower"), backend)
         self.user, self.item = (
             MLP(
                 int(side.sum()) * dim, hidden, backend, seed=seed, dropout=dropout, batch_norm=batch_norm,

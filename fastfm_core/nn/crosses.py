@@ -20,7 +20,7 @@ class Crosses(Module):
     """
 
     def __init__(self, pairs: np.ndarray, backend: Backend, *, weighted: bool = False) -> None:
-        self._pairs = pairs
+        self._pairs, self._placed = pairs, backend.to_device(pairs)
         self.weight = parameter(np.ones(len(pairs)), backend) if weighted else None
 
     @property
@@ -30,10 +30,11 @@ class Crosses(Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """[B, F, D] -> [B]."""
-        return ops.pair_interaction(vectors, self._pairs, self.weight)
+        return ops.pair_interaction(vectors, self._placed, self.weight)
 
 
 def weighted_pairs(crosses: Crosses | None, fields: int) -> tuple[np.ndarray, np.ndarray]:
     """What an embedding's part "pairs" sums: (pairs [P, 2], r [P]); without crosses, all pairs of ``fields`` fields."""
     pairs = all_pairs(fields) if crosses is None else crosses.pairs
-    return pairs, np.ones(len(pairs)) if crosses is None or crosses.weight is None else crosses.weight.data
+    weight = None if crosses is None else crosses.weight
+    return pairs, np.ones(len(pairs)) if weight is None else weight.backend.to_host(weight.data)

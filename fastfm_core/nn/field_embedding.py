@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from fastfm_core import ops, random
 from fastfm_core.autograd import Tensor
 from fastfm_core.backends import Backend
-from fastfm_core.backends.memory import aligned_rows, aligned_zeros
 from fastfm_core.contract import Batch, Entries
 from fastfm_core.errors import InputError
 from fastfm_core.nn.crosses import Crosses
 from fastfm_core.nn.module import Module
-from fastfm_core.nn.uses import Uses, entries_of_fields
+from fastfm_core.nn.uses import Uses, batch_of_fields
 
 PIECE = 1 << 16  # rows drawn at a time
 
@@ -51,13 +50,13 @@ class FieldEmbedding(Module):
         self.uses, self.dim, self.crosses = uses, dim, crosses
         self.lane, self.separate = first_order == "lane", first_order == "separate"
         self.tables = ("table", "linear") if self.separate else ("table",)
-        table = aligned_rows(rows, dim + self.lane, np.float32)
-        _draw_(table[:, :dim], random.generator(seed, 1, stream), init_std)
+        table = backend.aligned_rows(rows, dim + self.lane, np.float32)
+        _draw_(table[:, :dim], backend, random.generator(seed, 1, stream), init_std)
         if zero_rows is not None:
-            table[zero_rows] = 0
+            table[backend.to_device(zero_rows)] = 0
         self.table = Tensor(table, backend, requires_grad=table.shape[1] > 0)
         if self.separate:
-            self.linear = Tensor(aligned_zeros((rows,), np.float32, line=1), backend, requires_grad=True)
+            self.linear = Tensor(backend.aligned_zeros((rows,), np.float32, line=1), backend, requires_grad=True)
 
     def forward(self, batch: Batch, *parts: str) -> list[Tensor]:
         """The named parts, in this order. InputError for vectors and deep of samples without fields."""
@@ -66,17 +65,17 @@ class FieldEmbedding(Module):
             raise InputError(
                 'rows without fields (pooling="none") have no vectors; give columns or libffm, or --model fm'
             )
-        found = self._absent(batch)
+        found: dict[str, Tensor] = {}
         for fields, group in self._groups(wanted):
-            entries = batch.entries if fields is None else entries_of_fields(batch.entries, fields)
-            found |= self._lookup(batch, entries, group)
-        if self.crosses:
+            found |= self._lookup(batch, self._entries(batch, fields), group)
+        found |= {part: self._absent(batch, part) for part in wanted - found.keys()}
+        if self.crosses and "pairs" in parts:
             found["pairs"] = self.crosses(found["vectors"])
         return [found[part] for part in parts]
 
     def first_orders(self, batch: Batch) -> np.ndarray:
         """[B, k] the first order of each of its k fields, pooled; no gradients."""
-        entries = batch.entries if self.uses is None else entries_of_fields(batch.entries, self.uses.first)
+        entries = self._entries(batch, None if self.uses is None else self.uses.first)
         weights = self.linear.data[:, None] if self.separate else self.table.data[:, self.dim :]
         pooled, _ = self.table.backend.embedding_bag(weights, entries)
         return pooled.reshape(entries.samples, entries.fields)
@@ -86,6 +85,10 @@ class FieldEmbedding(Module):
         known = [part for part in ("first", "pairs", "vectors", "deep") if part in parts]
         known = known if self.dim else [part for part in known if part not in ("pairs", "vectors")]
         return [(None, known)] if self.uses is None else [*self.uses.lookups(known)]
+
+    def _entries(self, batch: Batch, fields: np.ndarray | None) -> Entries:
+        """Those of ``fields`` [F]; None: all."""
+        return batch.entries if fields is None else batch_of_fields(batch, fields, self.table.backend).entries
 
     def _lookup(self, batch: Batch, entries: Entries, parts: list[str]) -> dict[str, Tensor]:
         """One pass over the entries for the named parts; the batch's plan is that of all its entries."""
@@ -100,18 +103,19 @@ class FieldEmbedding(Module):
             found["vectors"] = ops.as_vectors(deep, self.dim, entries.fields)
         return {part: found[part] for part in parts}
 
-    def _absent(self, batch: Batch) -> dict[str, Tensor]:
-        """What each part is when it has no field."""
-        samples, dtype, backend = batch.entries.samples, self.table.data.dtype, self.table.backend
-        zeros = Tensor(np.zeros(samples, dtype), backend)
-        numbers = np.zeros((samples, 0), dtype) if batch.dense is None else batch.dense
-        vectors = Tensor(np.zeros((samples, 0, self.dim), dtype), backend)
-        return {"first": zeros, "pairs": zeros, "vectors": vectors, "deep": Tensor(numbers, backend)}
+    def _absent(self, batch: Batch, part: str) -> Tensor:
+        """What a part is when it has no field."""
+        backend, samples = self.table.backend, batch.entries.samples
+        if part == "deep" and batch.dense is not None:
+            return Tensor(batch.dense, backend)
+        shape = {"deep": (samples, 0), "vectors": (samples, 0, self.dim)}.get(part, (samples,))
+        return Tensor(backend.xp.zeros(shape, self.table.data.dtype), backend)
 
 
-def _draw_(embeddings: np.ndarray, generator: np.random.Generator, deviation: float) -> None:
-    """Fills [V, D] with N(0, deviation), in pieces, since a generator writes to contiguous arrays alone."""
+def _draw_(embeddings: Any, backend: Backend, generator: np.random.Generator, deviation: float) -> None:
+    """Fills [V, D] with N(0, deviation), in pieces, since a generator writes to contiguous arrays of the host alone."""
     for start in range(0, len(embeddings), PIECE):
         piece = embeddings[start : start + PIECE]
-        piece[...] = generator.standard_normal(piece.shape, np.float32)
-        piece *= np.float32(deviation)
+        drawn = generator.standard_normal(piece.shape, np.float32)
+        drawn *= np.float32(deviation)
+        piece[...] = backend.to_device(drawn)

@@ -10,16 +10,15 @@ import numpy as np
 from fastfm_core import ops, random
 from fastfm_core.autograd import Tensor
 from fastfm_core.backends import Backend
-from fastfm_core.backends.memory import aligned_zeros
 from fastfm_core.contract import DropoutKey
 from fastfm_core.errors import InputError
 from fastfm_core.nn.module import Module
 
 
 def parameter(values: np.ndarray, backend: Backend) -> Tensor:
-    """A trained tensor, float32, on a cache line."""
-    data = aligned_zeros(values.shape, np.float32)
-    data[...] = values
+    """A trained tensor, float32, placed as the backend places them."""
+    data = backend.aligned_zeros(values.shape, np.float32)
+    data[...] = backend.to_device(values)
     return Tensor(data, backend, requires_grad=True)
 
 
@@ -56,8 +55,8 @@ class BatchNorm(Module):
     def __init__(self, features: int, backend: Backend, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
         self.gamma = parameter(np.ones(features), backend)
         self.beta = parameter(np.zeros(features), backend)
-        self.running_mean = np.zeros(features, np.float32)
-        self.running_variance = np.ones(features, np.float32)
+        self.running_mean = backend.xp.zeros(features, np.float32)
+        self.running_variance = backend.xp.ones(features, np.float32)
         self.eps = eps
         self.momentum = momentum
 

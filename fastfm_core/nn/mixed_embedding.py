@@ -10,13 +10,13 @@ import numpy as np
 from fastfm_core import ops, random
 from fastfm_core.autograd import Tensor
 from fastfm_core.backends import Backend
-from fastfm_core.contract import Batch, Entries
+from fastfm_core.contract import Batch
 from fastfm_core.errors import InputError
 from fastfm_core.nn.crosses import Crosses
 from fastfm_core.nn.field_embedding import FieldEmbedding
 from fastfm_core.nn.layers import parameter
 from fastfm_core.nn.module import Module
-from fastfm_core.nn.uses import Uses, entries_of_fields
+from fastfm_core.nn.uses import Uses, batch_of_fields, of_each_entry
 
 LAYER = 1 << 14  # of the projections' draws; a tower's layers count from 0
 
@@ -56,6 +56,10 @@ class MixedEmbedding(Module):
             )
             for number, own in enumerate(np.unique(dims))
         ]  # fmt: skip
+        self._backend, self._orders = backend, {}
+        for part, fields in self.uses._asdict().items():
+            places = np.concatenate([arena.among(fields) for arena in self.arenas])
+            self._orders[part] = backend.to_device(np.argsort(places))
 
     def forward(self, batch: Batch, *parts: str) -> list[Tensor]:
         """The named parts, in this order: first, pairs, vectors, deep. InputError for samples without fields."""
@@ -69,30 +73,29 @@ class MixedEmbedding(Module):
         if "first" in wanted:
             found["first"] = ops.add(*(piece["first"] for piece in pieces))
         if "vectors" in wanted:
-            found["vectors"] = self._in_order(batch, [piece["vectors"] for piece in pieces], self.uses.pairs)
+            found["vectors"] = self._in_order([piece["vectors"] for piece in pieces], "pairs")
             found["pairs"] = self._pairs(found["vectors"])
         if "deep" in wanted:
-            deep = ops.flatten(self._in_order(batch, [piece["deep"] for piece in pieces], self.uses.deep))
+            deep = ops.flatten(self._in_order([piece["deep"] for piece in pieces], "deep"))
             found["deep"] = deep if batch.dense is None else ops.concatenate(deep, Tensor(batch.dense, deep.backend))
         return [found[part] for part in parts]
 
     def first_orders(self, batch: Batch) -> np.ndarray:
         """[B, k] the first order of each of its k fields, pooled; no gradients."""
-        places = np.concatenate([arena.among(self.uses.first) for arena in self.arenas])
-        return np.concatenate([arena.first_orders(batch) for arena in self.arenas], axis=1)[:, np.argsort(places)]
+        side_by_side = self._backend.xp.concatenate([arena.first_orders(batch) for arena in self.arenas], axis=1)
+        return side_by_side[:, self._orders["first"]]
 
-    def _in_order(self, batch: Batch, vectors: list[Tensor], fields: np.ndarray) -> Tensor:
-        """The arenas' vectors [B, F_d, D] as [B, F, D], in the order of the fields that are True in ``fields``."""
-        places = np.concatenate([arena.among(fields) for arena in self.arenas])
-        side_by_side = ops.concatenate(*map(ops.flatten, vectors))
-        return ops.take_fields(ops.as_vectors(side_by_side, self.dim, len(places)), np.argsort(places))
+    def _in_order(self, vectors: list[Tensor], part: str) -> Tensor:
+        """The arenas' vectors [B, F_d, D] as [B, F, D], in the order of the part's fields."""
+        order, side_by_side = self._orders[part], ops.concatenate(*map(ops.flatten, vectors))
+        return ops.take_fields(ops.as_vectors(side_by_side, self.dim, len(order)), order)
 
     def _pairs(self, vectors: Tensor) -> Tensor:
         """[B, F, D] -> [B]: those of ``crosses``, or all."""
         if self.crosses is not None:
             return self.crosses(vectors)
         samples = len(vectors.data)
-        ones = Tensor(np.ones((samples, self.dim), vectors.data.dtype), vectors.backend)
+        ones = Tensor(self._backend.xp.ones((samples, self.dim), vectors.data.dtype), self._backend)
         return ops.inner(ops.bi_interaction(vectors), ones)
 
 
@@ -104,7 +107,8 @@ class Arena(Module):
         zero_rows: np.ndarray, uses: Uses, stream: int, first_order: Any,
     ) -> None:  # fmt: skip
         self._fields, self.dim = fields, dim
-        self._shifts, rows, zeros = _own_rows(ranges, fields, zero_rows)
+        shifts, rows, zeros = _own_rows(ranges, fields, zero_rows)
+        self._shifts, self._backend = backend.to_device(shifts), backend
         uses = Uses(*(part[fields] for part in uses))
         self._alike = bool((uses.pairs == uses.deep).all())
         self.embedding = FieldEmbedding(
@@ -124,7 +128,7 @@ class Arena(Module):
         """First order [B]; vectors of the pairs and of the deep part, [B, F_d, D] each."""
         once = self._alike and "vectors" in parts
         read = [part for part in parts if part != "deep" or not once]
-        found = dict(zip(read, self.embedding(Batch(self._entries(batch.entries)), *read), strict=True))
+        found = dict(zip(read, self.embedding(self._own(batch), *read), strict=True))
         if "deep" in read:
             found["deep"] = ops.as_vectors(found["deep"], self.embedding.dim, self._count("deep"))
         for part in ("vectors", "deep"):
@@ -134,18 +138,18 @@ class Arena(Module):
 
     def first_orders(self, batch: Batch) -> np.ndarray:
         """[B, k] of those of its fields that have a first order."""
-        return self.embedding.first_orders(Batch(self._entries(batch.entries)))
+        return self.embedding.first_orders(self._own(batch))
 
     def _count(self, part: str) -> int:
         uses = self.embedding.uses
         assert uses is not None
         return int(getattr(uses, part).sum())
 
-    def _entries(self, entries: Entries) -> Entries:
+    def _own(self, batch: Batch) -> Batch:
         """The entries of the arena's fields, their ids counted from its first row."""
-        own = entries_of_fields(entries, self._fields)
-        shifts = np.tile(self._shifts, own.samples).astype(own.ids.dtype)
-        return own._replace(ids=own.ids - (shifts if own.offsets is None else np.repeat(shifts, np.diff(own.offsets))))
+        own = batch_of_fields(batch, self._fields, self._backend)
+        shifts = of_each_entry(self._shifts.astype(own.entries.ids.dtype), own.entries, self._backend)
+        return Batch(own.entries._replace(ids=own.entries.ids - shifts), host_offsets=own.host_offsets)
 
 
 def _own_rows(ranges: Ranges, fields: np.ndarray, zero_rows: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.autograd import Tensor
-from fastfm_core.backends.memory import copy_in
+from fastfm_core.backends.memory import copy_in, to_host
 from fastfm_core.errors import InputError
 
 
@@ -54,28 +54,24 @@ class Module:
         return [tensor for _, tensor in self.named_parameters()]
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Tensors and buffers by path, tables brought to the present; the arrays themselves, not copies."""
-        for tensor in self.parameters():
-            if tensor.behind is not None:
-                tensor.behind()
-        state = {path: tensor.data for path, tensor in self.named_tensors()}
-        for path, module in self.modules():
-            for name, value in vars(module).items():
-                if isinstance(value, np.ndarray) and not name.startswith("_"):
-                    state[f"{path}.{name}".lstrip(".")] = value
-        return state
+        """Tensors and buffers by path, tables brought to the present; the arrays themselves, copies where they are on a
+        device."""
+        self._catch_up()
+        return {path: to_host(array) for path, array in self._arrays().items()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy values into tensors and buffers. Names and shapes must agree; nothing is changed if they do not."""
-        own = self.state_dict()
+        self._catch_up()
+        own = self._arrays()
         if own.keys() != state.keys():
             wrong = sorted(own.keys() ^ state.keys())
             raise InputError(f"the saved state does not fit this model: {', '.join(wrong)} on one side only")
         for name, array in own.items():
             if array.shape != state[name].shape:
                 raise InputError(f"the saved {name} has shape {state[name].shape}, this model's {array.shape}")
+        to_device = next((tensor.backend.to_device for _, tensor in self.named_tensors()), np.asarray)
         for name, array in own.items():
-            copy_in(array, state, name)
+            copy_in(array, state, name, to_device)
         for _, tensor in self.named_tensors():
             tensor.version += 1
 
@@ -98,6 +94,22 @@ class Module:
                 yield name, value
             elif isinstance(value, list):
                 yield from ((f"{name}.{n}", child) for n, child in enumerate(value) if isinstance(child, Module))
+
+    def _catch_up(self) -> None:
+        for tensor in self.parameters():
+            if tensor.behind is not None:
+                tensor.behind()
+
+    def _arrays(self) -> dict[str, Any]:
+        """Tensors' arrays and buffers by path, wherever they are."""
+        arrays = {path: tensor.data for path, tensor in self.named_tensors()}
+        for path, module in self.modules():
+            for name, value in vars(module).items():
+                if not name.startswith("_") and (
+                    isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+                ):
+                    arrays[f"{path}.{name}".lstrip(".")] = value
+        return arrays
 
     def _set(self, attribute: str, value: Any) -> None:
         setattr(self, attribute, value)

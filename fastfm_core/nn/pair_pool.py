@@ -26,7 +26,7 @@ class PairPool(Module):
         self, pairs: np.ndarray, dim: int, backend: Backend, *, product: Product = "elementwise", pooling: str = "sum",
         dropout: float = 0.0, batch_norm: bool = False, seed: int = 0,
     ) -> None:  # fmt: skip
-        self._pairs, self.pooling = pairs, pooling
+        self._pairs, self.pooling = backend.to_device(pairs), pooling
         self.product: Product = product
         self.width = {"inner": 1, "elementwise": dim, "outer": dim**2}[product] * (
             len(pairs) if pooling == "none" else 1

@@ -6,14 +6,15 @@ import numpy as np
 
 from fastfm_core import ops
 from fastfm_core.autograd import Tensor
+from fastfm_core.backends import Backend
 
 
 class Sides:
     """user, item: [F] bool each, among all fields of a lookup that reads theirs alone."""
 
-    def __init__(self, user: np.ndarray, item: np.ndarray) -> None:
+    def __init__(self, user: np.ndarray, item: np.ndarray, backend: Backend) -> None:
         read = user | item
-        self._user, self._item = np.flatnonzero(user[read]), np.flatnonzero(item[read])
+        self._user, self._item = (backend.to_device(np.flatnonzero(side[read])) for side in (user, item))
 
     def vectors(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """[B, F, D] -> ([B, user's fields, D], [B, item's fields, D])."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from fastfm_core.autograd import Context, Function, Tensor
 from fastfm_core.errors import InputError
@@ -39,8 +38,8 @@ def squeeze(x: Tensor) -> Tensor:
 
 
 def take_fields(x: Tensor, fields: np.ndarray) -> Tensor:
-    """x [B, F, D], fields [k] distinct positions -> [B, k, D]."""
-    return _TakeFields.apply(x, fields=np.asarray(fields, np.int64))
+    """x [B, F, D], fields [k] int64 distinct positions -> [B, k, D]."""
+    return _TakeFields.apply(x, fields=x.backend.to_device(fields))
 
 
 class _Concatenate(Function):
@@ -48,15 +47,16 @@ class _Concatenate(Function):
     def forward(context: Context, *parts: np.ndarray) -> np.ndarray:
         columns = [part if part.ndim == 2 else part[:, None] for part in parts]
         context.saved = tuple((part.shape, column.shape[1]) for part, column in zip(parts, columns, strict=True))
-        return np.concatenate(columns, axis=1)
+        return context.backend.xp.concatenate(columns, axis=1)
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
-        ends = np.cumsum([width for _, width in context.saved])
-        pieces = np.split(grad, ends[:-1], axis=1)
-        return tuple(
-            np.ascontiguousarray(piece).reshape(shape) for piece, (shape, _) in zip(pieces, context.saved, strict=True)
-        )
+        begin, pieces = 0, []
+        for shape, width in context.saved:
+            piece = grad[:, begin : begin + width]
+            pieces.append(context.backend.xp.ascontiguousarray(piece).reshape(shape))
+            begin += width
+        return tuple(pieces)
 
 
 class _Reshape(Function):
@@ -74,15 +74,14 @@ class _AsVectors(Function):
     @staticmethod
     def forward(context: Context, x: np.ndarray, *, dim: int, fields: int) -> np.ndarray:
         context.saved = (x.shape,)
-        step, item = x.strides
-        return as_strided(x, (len(x), fields, dim), (step, dim * item, item), writeable=False)
+        return x[:, : fields * dim].reshape(len(x), fields, dim)  # a view, for the columns lie side by side
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
         shape, flat = context.saved[0], grad.reshape(len(grad), int(np.prod(grad.shape[1:])))
         if flat.shape == shape:
             return (flat,)
-        whole = np.zeros(shape, grad.dtype)
+        whole = context.backend.xp.zeros(shape, grad.dtype)
         whole[:, : flat.shape[1]] = flat
         return (whole,)
 
@@ -91,11 +90,11 @@ class _TakeFields(Function):
     @staticmethod
     def forward(context: Context, x: np.ndarray, *, fields: np.ndarray) -> np.ndarray:
         context.saved = x.shape, fields
-        return np.ascontiguousarray(x[:, fields])
+        return context.backend.xp.ascontiguousarray(x[:, fields])
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
         shape, fields = context.saved
-        whole = np.zeros(shape, grad.dtype)
+        whole = context.backend.xp.zeros(shape, grad.dtype)
         whole[:, fields] = grad
         return (whole,)

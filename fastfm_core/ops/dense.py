@@ -82,7 +82,7 @@ class _ReLU(Function):
     @staticmethod
     def forward(context: Context, x: np.ndarray, *, rate: float, key: DropoutKey | None) -> np.ndarray:
         out = x.copy()
-        context.backend.bias_relu_dropout_(out, np.zeros(x.shape[1], x.dtype), rate, key)
+        context.backend.bias_relu_dropout_(out, context.backend.xp.zeros(x.shape[1], x.dtype), rate, key)
         context.saved = out, rate
         return out
 
@@ -107,7 +107,7 @@ class _FieldLinear(Function):
     @staticmethod
     def forward(context: Context, x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
         context.saved = x, weight
-        out = np.empty((len(x), *bias.shape), x.dtype)
+        out = context.backend.xp.empty((len(x), *bias.shape), x.dtype)
         for f in range(x.shape[1]):
             out[:, f] = context.backend.matmul(x[:, f], weight[f])
         out += bias
@@ -116,7 +116,8 @@ class _FieldLinear(Function):
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
         x, weight = context.saved
-        by_x, by_weight = np.empty_like(x), np.empty_like(weight)
+        xp = context.backend.xp
+        by_x, by_weight = xp.empty_like(x), xp.empty_like(weight)
         for f in range(x.shape[1]):
             by_x[:, f] = context.backend.matmul(grad[:, f], weight[f].T)
             by_weight[f] = context.backend.matmul(x[:, f].T, grad[:, f])
@@ -126,13 +127,13 @@ class _FieldLinear(Function):
 class _Project(Function):
     @staticmethod
     def forward(context: Context, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        rows = np.ascontiguousarray(x).reshape(-1, x.shape[2])
+        rows = context.backend.xp.ascontiguousarray(x).reshape(-1, x.shape[2])
         context.saved = rows, weight
         return context.backend.matmul(rows, weight).reshape(*x.shape[:2], weight.shape[1])
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
         rows, weight = context.saved
-        flat = np.ascontiguousarray(grad).reshape(len(rows), weight.shape[1])
+        flat = context.backend.xp.ascontiguousarray(grad).reshape(len(rows), weight.shape[1])
         by_x, by_weight = _product_gradients(context, rows, weight, flat)
         return None if by_x is None else by_x.reshape(*grad.shape[:2], len(weight)), by_weight

@@ -102,4 +102,4 @@ class _SumFields(Function):
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
-        return (np.broadcast_to(grad[:, None, :], context.saved[0]).copy(),)
+        return (context.backend.xp.broadcast_to(grad[:, None, :], context.saved[0]).copy(),)

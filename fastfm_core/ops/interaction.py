@@ -25,7 +25,7 @@ def bi_interaction(fields: Tensor) -> Tensor:
 class _FM(Function):
     @staticmethod
     def forward(context: Context, fields: np.ndarray) -> np.ndarray:
-        fields = np.ascontiguousarray(fields)
+        fields = context.backend.xp.ascontiguousarray(fields)
         context.saved = (fields,)
         return context.backend.fm_interaction(fields)
 
@@ -37,7 +37,7 @@ class _FM(Function):
 class _BiInteraction(Function):
     @staticmethod
     def forward(context: Context, fields: np.ndarray) -> np.ndarray:
-        fields = np.ascontiguousarray(fields)
+        fields = context.backend.xp.ascontiguousarray(fields)
         context.saved = (fields,)
         return context.backend.bi_interaction(fields)
 

@@ -60,7 +60,7 @@ def _present(table: Tensor | None, ids: np.ndarray, plan: RowPlan | None) -> Row
     if table is None or table.behind is None:
         return plan
     made: RowPlan = plan or table.backend.plan_rows(ids.reshape(-1), len(table.data))
-    table.behind(made.rows)
+    table.behind(made.touched)
     return made
 
 
@@ -79,7 +79,7 @@ class _Embedding(Function):
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
         table, ids = context.inputs
         plan = context.saved[0] or context.backend.plan_rows(ids.reshape(-1), len(table.data))
-        slot_grad = np.ascontiguousarray(grad).reshape(ids.size, 1, table.data.shape[1])
+        slot_grad = context.backend.xp.ascontiguousarray(grad).reshape(ids.size, 1, table.data.shape[1])
         return RowGradient(table, [(plan, RowSource(1, slot_grad=slot_grad))]), None
 
 
@@ -129,13 +129,13 @@ class _EmbeddingFM(Function):
         kernels: Any = context.backend
         entries, plan, out, pooled, lane = context.saved
         plain = _source(kernels, entries, table.data.dtype)
-        source = _pairs_and_deep(plain, entries, out, pooled, pair_grad, deep_grad)
+        source = _pairs_and_deep(kernels, plain, entries, out, pooled, pair_grad, deep_grad)
         first = plain._replace(winners=out.linear_winners)
         if lane:
-            source = _with_first_order(source, out, first_grad)
+            source = _with_first_order(kernels, source, out, first_grad)
         elif first_grad is not None:
             slots = (entries.samples, entries.fields, 1)
-            first = first._replace(slot_grad=np.broadcast_to(first_grad[:, None, None], slots))
+            first = first._replace(slot_grad=kernels.xp.broadcast_to(first_grad[:, None, None], slots))
         by_table = by_linear = by_values = None
         if context.needs[0] or context.needs[1]:
             plan = plan or kernels.plan_rows(entries.ids, len(table.data))
@@ -154,7 +154,7 @@ def _source(kernels: Any, entries: Entries, dtype: Any) -> RowSource:
 
 
 def _pairs_and_deep(
-    source: RowSource, entries: Entries, out: EmbeddingFM, pooled: bool, pair_grad: Any, deep_grad: Any
+    kernels: Any, source: RowSource, entries: Entries, out: EmbeddingFM, pooled: bool, pair_grad: Any, deep_grad: Any
 ) -> RowSource:
     """``source`` with what pairs and deep part send back, each None where nothing arrived."""
     samples, fields, dim = entries.samples, entries.fields, out.sums.shape[1]
@@ -163,16 +163,17 @@ def _pairs_and_deep(
         slots = None
         if pooled:
             assert out.deep is not None
-            slots = np.ascontiguousarray(out.deep[:, : fields * dim]).reshape(entries.slots, dim)
+            slots = kernels.xp.ascontiguousarray(out.deep[:, : fields * dim]).reshape(entries.slots, dim)
         source = source._replace(pair_grad=pair_grad, sums=out.sums, slot_values=slots)
     if deep_grad is not None:
         source = source._replace(slot_grad=deep_grad[:, : fields * dim].reshape(samples, fields, dim))
     return source
 
 
-def _with_first_order(source: RowSource, out: EmbeddingFM, first_grad: np.ndarray | None) -> RowSource:
+def _with_first_order(kernels: Any, source: RowSource, out: EmbeddingFM, first_grad: Any) -> RowSource:
     """The source of rows that end with their first-order weight, whose gradient is 0 where nothing arrived."""
     winners = None
     if out.winners is not None and out.linear_winners is not None:
-        winners = np.concatenate([out.winners, out.linear_winners], axis=1)
-    return source._replace(winners=winners, first_grad=np.zeros_like(out.first) if first_grad is None else first_grad)
+        winners = kernels.xp.concatenate([out.winners, out.linear_winners], axis=1)
+    first_grad = kernels.xp.zeros_like(out.first) if first_grad is None else first_grad
+    return source._replace(winners=winners, first_grad=first_grad)

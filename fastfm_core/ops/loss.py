@@ -39,12 +39,14 @@ class _Loss(Function):
     ) -> np.ndarray:
         loss, grad = getattr(context.backend, kernel)(outputs, labels, weights)
         context.saved = (grad,)
-        return np.asarray(loss, np.float64)
+        return context.backend.xp.asarray(loss, np.float64)
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
         (by_outputs,) = context.saved
-        return (by_outputs if grad == 1 else by_outputs * by_outputs.dtype.type(grad),)
+        if isinstance(grad, np.generic) and grad == 1:  # a number of the host's; to look at a device's, it would wait
+            return (by_outputs,)
+        return (by_outputs * grad.astype(by_outputs.dtype),)
 
 
 class _GroupLoss(_Loss):
@@ -54,4 +56,4 @@ class _GroupLoss(_Loss):
     ) -> np.ndarray:
         loss, grad = getattr(context.backend, kernel)(logits.reshape(-1, size), weights)
         context.saved = (grad.reshape(-1),)
-        return np.asarray(loss, np.float64)
+        return context.backend.xp.asarray(loss, np.float64)

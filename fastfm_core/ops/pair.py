@@ -15,12 +15,12 @@ from fastfm_core.contract import Product
 
 def pair_interaction(vectors: Tensor, pairs: np.ndarray, weights: Tensor | None = None) -> Tensor:
     """e [B, F, D], weights r [P] or None for ones -> sum over p of r_p <e_f, e_g>, [B]."""
-    return _PairInteraction.apply(vectors, weights, pairs=pairs)
+    return _PairInteraction.apply(vectors, weights, pairs=vectors.backend.to_device(pairs))
 
 
 def pair_products(vectors: Tensor, pairs: np.ndarray, product: Product) -> Tensor:
     """e [B, F, D] -> each pair's product, [B, P, W]: W = 1 (inner), D (elementwise) or D^2 (outer)."""
-    return _PairProducts.apply(vectors, pairs=pairs, product=product)
+    return _PairProducts.apply(vectors, pairs=vectors.backend.to_device(pairs), product=product)
 
 
 def pool_pairs(products: Tensor, pooling: str) -> Tensor:
@@ -48,25 +48,29 @@ class _PairProducts(Function):
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
-        return (context.backend.pair_products_backward(np.ascontiguousarray(grad), *context.saved),)
+        grad = context.backend.xp.ascontiguousarray(grad)
+        return (context.backend.pair_products_backward(grad, *context.saved),)
 
 
 class _PoolPairs(Function):
     @staticmethod
     def forward(context: Context, products: np.ndarray, *, pooling: str) -> np.ndarray:
-        winners = products.argmax(axis=1)[:, None] if pooling == "max" and products.shape[1] else None
+        xp, (samples, pairs, width) = context.backend.xp, products.shape
+        winners = None
+        if pooling == "max" and pairs:
+            winners = xp.arange(samples)[:, None], products.argmax(axis=1), xp.arange(width)
         context.saved = products.shape, pooling, winners
         if winners is not None:
-            return np.take_along_axis(products, winners, axis=1)[:, 0]
+            return products[winners]
         share = max(products.shape[1], 1) if pooling == "mean" else 1
         return products.sum(axis=1) / products.dtype.type(share)
 
     @staticmethod
     def backward(context: Context, grad: np.ndarray) -> tuple[Any, ...]:
-        shape, pooling, winners = context.saved
+        (shape, pooling, winners), xp = context.saved, context.backend.xp
         if winners is not None:
-            out = np.zeros(shape, grad.dtype)
-            np.put_along_axis(out, winners, grad[:, None], axis=1)
+            out = xp.zeros(shape, grad.dtype)
+            out[winners] = grad
             return (out,)
         share = max(shape[1], 1) if pooling == "mean" else 1
-        return (np.broadcast_to((grad / grad.dtype.type(share))[:, None], shape),)
+        return (xp.broadcast_to((grad / grad.dtype.type(share))[:, None], shape),)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from fastfm_core.autograd import Tensor
-from fastfm_core.backends.memory import aligned_zeros
 from fastfm_core.optim.optimizer import Optimizer, as_rows
 
 
@@ -59,6 +58,6 @@ class RowWiseAdagrad(Adagrad):
         )
 
     def _initial(self, tensor: Tensor) -> dict[str, np.ndarray]:
-        accumulator = aligned_zeros((len(as_rows(tensor.data)),), tensor.data.dtype, line=2)
+        accumulator = tensor.backend.aligned_zeros((len(as_rows(tensor.data)),), tensor.data.dtype, line=2)
         accumulator += self.initial_state
         return {"accumulator": accumulator}

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastfm_core.autograd import RowGradient, Tensor
-from fastfm_core.backends.memory import aligned_like, copy_in
+from fastfm_core.backends.memory import copy_in, to_host
 from fastfm_core.contract import RowPlan, RowSource, every_row, is_half
 from fastfm_core.errors import InputError
 from fastfm_core.optim.missed import MissedSteps
@@ -59,7 +59,8 @@ class Optimizer:
         self.state = {name: self._initial(tensor) for name, tensor in parameters.items()}
         self.missed: dict[str, MissedSteps] = {}
         if rows == "exact" and self.moves_other_rows():
-            self.missed = {name: MissedSteps(len(parameters[name].data)) for name in tables & parameters.keys()}
+            moved = ((name, parameters[name]) for name in tables & parameters.keys())
+            self.missed = {name: MissedSteps(len(tensor.data), tensor.backend) for name, tensor in moved}
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -84,7 +85,7 @@ class Optimizer:
             self.update(tensor.backend, as_rows(tensor.data), self.state[name], plan, source, l2, grad_scale)
             tensor.version += 1
             if name in self.missed:
-                self._record(name, plan.rows)
+                self._record(name, plan.touched)
 
     def catch_up(self) -> None:
         """Brings all rows of all tables to the present; nothing is left to do with rows="lazy" or "dense"."""
@@ -112,7 +113,7 @@ class Optimizer:
     def state_dict(self) -> dict[str, np.ndarray]:
         """The states by "parameter/state", and the number of steps. All rows, the model's too, catch up first."""
         self.catch_up()
-        return self._arrays()
+        return {name: to_host(array) for name, array in self._arrays().items()}
 
     def load_state_dict(self, saved: Mapping[str, np.ndarray]) -> None:
         """Copy saved states in. Names and shapes must agree; nothing is changed if they do not. The weights are taken
@@ -125,30 +126,30 @@ class Optimizer:
                 raise InputError(f"the saved state {name} has shape {saved[name].shape}, this one's {array.shape}")
         for name, array in own.items():
             if name != "steps":
-                copy_in(array, saved, name)
+                copy_in(array, saved, name, self.parameters[name.rpartition("/")[0]].backend.to_device)
         self.steps = int(saved["steps"])
         for name, missed in self.missed.items():
             missed.reset(self.steps)
             self.parameters[name].behind = None
 
     def loss_gradient_norm(self) -> float:
-        """Global norm of all gradients with the part of embedding_l2 on every row; InputError unless rows="dense"."""
+        """As ``gradient_norm``, with the part of embedding_l2 on every row; InputError unless rows="dense"."""
         if self.rows != "dense":
             raise InputError(f'the norm of embedding_l2 on every row needs rows="dense", not {self.rows!r}')
-        squares = 0.0
+        squares: Any = 0.0
         for name, tensor in self.parameters.items():
             if isinstance(tensor.grad, RowGradient):
                 tensor.grad = tensor.grad.dense()
             if tensor.grad is not None:
                 l2 = self.embedding_l2 if name in self.tables else 0.0
-                squares += float(np.sum(np.square(tensor.grad + l2 * tensor.data, dtype=np.float64)))
-        return squares**0.5
+                squares = squares + np.sum(np.square(tensor.grad + l2 * tensor.data, dtype=np.float64))
+        return float(squares) ** 0.5
 
     def _arrays(self) -> dict[str, np.ndarray]:
         arrays = {f"{name}/{key}": array for name, state in self.state.items() for key, array in state.items()}
         return {**arrays, "steps": np.array(self.steps)}
 
-    def _record(self, name: str, rows: np.ndarray) -> None:
+    def _record(self, name: str, rows: Any) -> None:
         """Notes that a step has moved these rows of a table. While others may be behind it refers to the optimizer."""
         missed = self.missed[name]
         missed.taken(self.lr, rows)
@@ -157,7 +158,7 @@ class Optimizer:
             self._catch_up(name)
 
     def _catch_up(self, name: str, selected: np.ndarray | None = None) -> None:
-        """Brings rows of a table, ascending and distinct, to the present; None: all of them."""
+        """Brings rows of a table, ascending, to the present; None: all of them."""
         missed, tensor = self.missed[name], self.parameters[name]
         if missed.count:
             rows, state = as_rows(tensor.data), self.state[name]
@@ -176,7 +177,8 @@ class Optimizer:
         return every_row(len(rows)), RowSource(1, slot_grad=rows[:, None, :])
 
     def _initial(self, tensor: Tensor) -> dict[str, np.ndarray]:
-        state = {key: aligned_like(as_rows(tensor.data), line=n + 2) for n, key in enumerate(self.states)}
+        rows = as_rows(tensor.data)
+        state = {key: tensor.backend.aligned_like(rows, line=n + 2) for n, key in enumerate(self.states)}
         for array in state.values():
             array += self.initial_state
         return state
@@ -188,11 +190,14 @@ def as_rows(array: np.ndarray) -> np.ndarray:
 
 
 def gradient_norm(parameters: list[Tensor]) -> float:
-    """Global norm of all gradients. Lazy row gradients are summed in a pass of their own, before the update's pass."""
-    squares = 0.0
+    """Global norm of all gradients. Lazy row gradients are summed in a pass of their own, before the update's pass.
+
+    The host waits for a device once, for the norm.
+    """
+    squares: Any = 0.0
     for tensor in parameters:
         if isinstance(tensor.grad, RowGradient):
-            squares += tensor.grad.norm2()
+            squares = squares + tensor.grad.norm2()
         elif tensor.grad is not None:
-            squares += float(np.sum(np.square(tensor.grad, dtype=np.float64)))
-    return squares**0.5
+            squares = squares + np.sum(np.square(tensor.grad, dtype=np.float64))
+    return float(squares) ** 0.5

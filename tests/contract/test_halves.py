@@ -20,7 +20,7 @@ from .conftest import INSTRUCTION_SETS
 from .inputs import Scenario, draw_entries
 
 READERS = pytest.mark.parametrize(
-    "backend", ["reference", *(f"native-{isa}" for isa in INSTRUCTION_SETS)], indirect=True
+    "backend", ["reference", *(f"native-{isa}" for isa in INSTRUCTION_SETS), "cuda"], indirect=True
 )
 HALVES = pytest.mark.parametrize("half", [np.float16, ml_dtypes.bfloat16], ids=["float16", "bfloat16"])
 KINDS = {

@@ -224,15 +224,16 @@ def test_other_cpu_arrays_come_through_dlpack_without_a_copy() -> None:
 
 def test_unchecked_calls_skip_the_checks_and_unknown_backends_are_refused() -> None:
     assert len(ff.kernels.embedding_gather(TABLE, IDS[::2], check=False)) == 2
-    with pytest.raises(InputError, match="unknown backend 'tpu'; known: reference, numba, native"):
+    with pytest.raises(InputError, match="unknown backend 'tpu'; known: reference, numba, native, cuda"):
         ff.kernels.embedding_gather(TABLE, IDS, backend="tpu")
 
 
 def test_a_backend_that_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("numba", "native"):
         monkeypatch.setitem(ff.backends._NEEDS, name, ("a_module_that_is_absent", lambda: "it is absent"))
+    monkeypatch.setattr(ff.backends.driver, "why_absent", lambda: "it is absent")
     assert ff.backends.available() == ["reference"]
-    for name in ("numba", "native", "auto"):
+    for name in ("numba", "native", "cuda", "auto"):
         with pytest.raises(BackendUnavailable, match="it is absent"):
             ff.backends.get(name)
 

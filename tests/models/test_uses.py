@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from drawing import draw_batch, draw_entries, loss_of, to_float64
 
-from fastfm_core import models, ops, optim
+from fastfm_core import backends, models, ops, optim
 from fastfm_core.autograd import gradcheck
 from fastfm_core.backends import Backend
+from fastfm_core.contract import Batch
 from fastfm_core.errors import InputError
 from fastfm_core.nn import Uses
-from fastfm_core.nn.uses import entries_of_fields
+from fastfm_core.nn.uses import batch_of_fields
 
 from . import naive
 
@@ -161,7 +162,12 @@ def test_an_fm_needs_first_order_or_pairs(backend: Backend) -> None:
 def test_entries_of_fields_are_the_slots_of_those_fields(kind: str, samples: int) -> None:
     entries = draw_entries(np.random.default_rng(3), samples=samples, fields=FIELDS, rows=ROWS, **INPUTS[kind])
     fields = np.array([True, False, True, True])
-    cut, table = entries_of_fields(entries, fields), np.random.default_rng(4).standard_normal((ROWS, DIM))
+    cut = batch_of_fields(Batch(entries), fields, backends.get("reference")).entries
+    known = batch_of_fields(Batch(entries, host_offsets=entries.offsets), fields, backends.get("reference"))
+    for one, other in zip(cut, known.entries, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (known.host_offsets is None) == (cut.offsets is None)
+    table = np.random.default_rng(4).standard_normal((ROWS, DIM))
     assert (cut.fields, cut.samples, cut.pooling) == (3, samples, entries.pooling)
     assert cut.ids.dtype == entries.ids.dtype and cut.ids.flags.c_contiguous
     np.testing.assert_array_equal(naive.slots(cut, table), naive.slots(entries, table)[:, fields])

@@ -15,7 +15,7 @@ from fastfm_core.backends import Backend
 from fastfm_core.errors import InputError
 from fastfm_core.nn import MLP, BatchNorm, Dropout, FieldEmbedding, Linear, Module, Uses
 from fastfm_core.nn.field_embedding import PIECE
-from fastfm_core.nn.uses import entries_of_fields
+from fastfm_core.nn.uses import batch_of_fields
 from fastfm_core.random import keep_threshold, philox
 
 
@@ -204,7 +204,7 @@ def test_a_batch_with_its_plan_needs_no_other(
     embedding = FieldEmbedding(9, 4, backend, seed=1, first_order=first_order, uses=Uses(some, some, some))
     first, pairs = embedding(batch._replace(plan=plan), "first", "pairs")
     ops.add(first, pairs).backward()
-    assert made == [len(entries_of_fields(batch.entries, some).ids)]
+    assert made == [len(batch_of_fields(batch, some, backend).entries.ids)]
 
 
 def test_one_sample_teaches_batch_norm_nothing(backend: Backend) -> None:

@@ -63,6 +63,8 @@ def test_groups_weigh_what_their_positive_weighs(weights):
 
 def test_a_step_without_an_objective_takes_the_tasks():
     class Model:
+        backend = backends.get("reference")
+
         def begin_step(self, step: int) -> None: ...
 
         def __call__(self, batch: Batch) -> Tensor:

@@ -1,0 +1,1 @@
+"""Parts of the device check; ``python benchmarks/device_check`` runs them."""
