@@ -10,6 +10,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def measure(clock: Clock, ceilings: dict[str, float], peers: bool) -> list[dict[
     for kind in ("float32",) if clock.emulated else ("float32", "tf32"):
         for name, (rule, kept) in RULES.items():
             model, optimizer = ours(rows, rule, kept)
-            with precision(kind) if not clock.emulated else _nothing():
+            with precision(kind) if not clock.emulated else nullcontext():
                 spent = _host_time(
                     lambda d=data, m=model, o=optimizer: _steps(m, o, d), len(data), 1 if clock.emulated else 7
                 )
@@ -142,8 +143,3 @@ def _floors(samples: int, rows: int, data: list[Batch], ceilings: dict[str, floa
     products = 6.0 * samples * sum(a * b for a, b in itertools.pairwise(widths))
     rate = ceilings.get(f"products_{kind}", 1.0)
     return ((sparse + activations) / ceilings["copy"] + products / rate) / 1e3
-
-
-class _nothing:  # noqa: N801
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: Any) -> None: ...

@@ -1,6 +1,6 @@
 """The one door to the device: arrays, kernels compiled on first use, launches on CuPy's current stream.
 
-Kernels live in csrc/cuda, one file per family, each read behind ``common.cuh``. An instance such as
+Kernels live in csrc/cuda, one file per family, each read with its headers in it. An instance such as
 ``embedding_fm<float, float, int, 4>`` of the file lookup.cu is compiled when it is first launched; CuPy keeps the
 binary in its cache on disk. Every instance that the backend may ask for is named in ``instances``.
 """

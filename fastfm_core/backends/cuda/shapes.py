@@ -15,7 +15,7 @@ ACROSS = 32  # threads of a block side by side in a row, at most
 
 
 class Cut(NamedTuple):
-    """Columns and rows as blocks share them: ``ColumnTile`` of common.cuh.
+    """Columns and rows as blocks share them: ``ColumnTile`` of columns.cuh.
 
     across  threads side by side
     height  rows of a piece
