@@ -23,11 +23,11 @@ import torch
 from scipy import stats
 
 from fastfm_core import backends, models, optim, train
+from fastfm_core.bench.machine import print_table
 from fastfm_core.config import TrainConfig
 from fastfm_core.data import Batches, Encoder, Schema
 from fastfm_core.data.columns import Table
 from fastfm_core.models import Model
-from machine import print_table
 from twin import torch_fit
 from twin.torch_model import from_state
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from machine import print_header, print_table
+from fastfm_core.bench.machine import print_header, print_table
 
 
 def pytest_terminal_summary(config: Any) -> None:

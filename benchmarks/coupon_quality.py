@@ -16,13 +16,13 @@ import numpy as np
 
 from baselines import BASELINES, baseline_auc
 from comparison import MODELS, Parts, arguments, compare, prepare, print_comparison
+from fastfm_core.bench.machine import print_header, print_table, write_json
 from fastfm_core.config import parse_settings
 from fastfm_core.data import Categorical, Encoder, Schema, read_table
 from fastfm_core.data import split as splits
 from fastfm_core.data.bundled import COUPON_LABEL, COUPON_RESPONDENT, coupon_path
 from fastfm_core.data.columns import Table
 from fastfm_core.data.labels import label_values
-from machine import print_header, print_table, write_json
 
 Areas = dict[str, list[dict[str, float]]]
 

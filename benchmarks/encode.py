@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 import criteo_like
-from machine import print_header, print_table, write_json
+from fastfm_core.bench.machine import print_header, print_table, write_json
 from timing import spread
 
 BUCKETS = 1 << 18

@@ -17,11 +17,11 @@ import time
 from collections.abc import Iterator
 
 from fastfm_core import optim, train
+from fastfm_core.bench.machine import print_header, print_table, write_json
+from fastfm_core.bench.step import batches, build_model, endless
+from fastfm_core.bench.workload import BATCH, Workload, hidden_widths, workload
 from fastfm_core.contract import Batch
-from machine import print_header, print_table, write_json
-from step_ours import batches, build_model, endless
 from timing import ratios, spread
-from workload import BATCH, Workload, hidden_widths, workload
 
 KINDS = ("lazy", "exact", "dense")
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from fastfm_core import backends, models, optim, train
+from fastfm_core.bench.step import batches, build_model
+from fastfm_core.bench.workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, Workload, hidden_widths, workload
 from fastfm_core.config import TrainConfig
 from fastfm_core.data import Batches
 from fastfm_core.models import Model
 from fastfm_core.report import peak_memory_mb
-from step_ours import batches, build_model
 from timing import Case, serve
-from workload import BATCH, DIM, FIELDS, NUMBERS, ROWS, ClickLog, Workload, hidden_widths, workload
 
 VALID = 4096
 

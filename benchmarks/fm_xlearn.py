@@ -21,8 +21,8 @@ os.environ.setdefault("USER", "user")  # xlearn aborts without it
 
 import xlearn
 
+from fastfm_core.bench.workload import DIM, ClickLog, click_log
 from timing import serve
-from workload import DIM, ClickLog, click_log
 
 EPOCH = re.compile(r"%\s+\d+\s+([0-9.]+)\s+([0-9.]+)\s*$")
 COLOUR = re.compile(r"\x1b\[[0-9]+m|[\[\]]")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from machine import print_header, print_table, write_json
+from fastfm_core.bench.machine import print_header, print_table, write_json
 from timing import Side, interleave, ratios, spread
 
 KERNELS, DTYPES = ("fm", "deep"), ("float32", "float16", "bfloat16")

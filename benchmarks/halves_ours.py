@@ -17,9 +17,9 @@ import numpy as np
 
 from fastfm_core import backends
 from fastfm_core.backends.memory import aligned_zeros
+from fastfm_core.bench.workload import FIELDS, LARGE_BATCHES, LARGE_ROWS, large_log
 from fastfm_core.contract import EmbeddingFM, Entries
 from timing import serve, timed
-from workload import FIELDS, LARGE_BATCHES, LARGE_ROWS, large_log
 
 TABLES, CHECKED = 4.2e9, 500
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 
-from machine import print_header, print_table, write_json
+from fastfm_core.bench.machine import print_header, print_table, write_json
 from timing import spread
 
 PROGRAM = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"

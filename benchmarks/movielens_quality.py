@@ -12,11 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from comparison import MODELS, arguments, compare, prepare, print_comparison
+from fastfm_core.bench.machine import print_header, write_json
 from fastfm_core.config import parse_settings
 from fastfm_core.data import Categorical, MultiHot, Schema, read_table
 from fastfm_core.data import split as splits
 from fastfm_core.data.labels import label_values
-from machine import print_header, write_json
 
 CATEGORICAL = ("user_id", "item_id", "age_bucket", "gender", "occupation", "zip_first", "release_year")
 

@@ -28,13 +28,13 @@ from typing import NamedTuple
 import numpy as np
 
 from fastfm_core import backends, models, optim, train
+from fastfm_core.bench.machine import print_header, print_table, write_json
 from fastfm_core.config import GROUP_LOSSES, TrainConfig, parse_settings
 from fastfm_core.contract import Batch
 from fastfm_core.data import Categorical, Encoder, History, MultiHot, Schema, read_table
 from fastfm_core.data.columns import Table, factorize, numbers
 from fastfm_core.data.negatives import NegativeBatches, item_fields
 from fastfm_core.objective import Objective
-from machine import print_header, print_table, write_json
 
 ITEM = ("movieId", "genres", "year")
 COLUMNS = [Categorical("userId"), Categorical("movieId")]

@@ -21,12 +21,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastfm_core import backends, models, optim, train
+from fastfm_core.bench.machine import print_header, print_table, write_json
 from fastfm_core.config import TrainConfig, parse_settings
 from fastfm_core.data import Batches, Categorical, Encoder, MultiHot, Schema, read_table
 from fastfm_core.data.columns import Table
 from fastfm_core.data.labels import label_values
 from fastfm_core.schedule import rate_factor
-from machine import print_header, print_table, write_json
 from movielens_quality import CATEGORICAL
 
 SCHEMA = Schema([*(Categorical(name) for name in CATEGORICAL), MultiHot("genres", "|", "mean")])

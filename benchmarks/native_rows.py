@@ -1,6 +1,6 @@
 """The measurements of native_targets.py, a function for each row of its table; each returns its figures.
 
-Sides, peers and cases are explained in rows_ours.py, step.py, step_ours.py, fit_ours.py, step_fbgemm.py, fm_xlearn.py.
+Sides, peers and cases are explained in rows_ours.py, peers.py, step_ours.py, fit_ours.py, step_fbgemm.py, fm_xlearn.py.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from peers import CORES, Step, fastest_torch, interpreter, start_ours
+from fastfm_core.bench.workload import BATCH, LARGE_BATCH, click_log
+from peers import CORES, Step, fastest_torch, interpreter, measure, report, start_ours, times_as_fast
 from row_ceilings import WAYS
-from step import measure, report, times_as_fast
 from timing import Side, interleave, ratios, spread
-from workload import BATCH, LARGE_BATCH, click_log
 
 EPOCHS, KERNEL_TOLERANCE = 5, 1e-5
 

@@ -19,7 +19,7 @@ import argparse
 import os
 import statistics
 
-from machine import Others, print_header, print_table, write_json
+from fastfm_core.bench.machine import Others, print_header, print_table, write_json
 from native_rows import ROWS, Figure, Options
 from peers import INTERPRETERS, installed
 from timing import spread

@@ -1,4 +1,9 @@
-"""The peers of the training step: how each of their sides is started, held against ours, and the fastest one found.
+"""The peers of the native targets' training steps: how each is started, held against ours, the fastest found and timed.
+
+A step is: assemble a shuffled batch, row plan, forward, backward, Adagrad (lr 0.05) on embedding and first-order rows,
+Adam on the rest. Peers are PyTorch with sparse gradients (torch.optim.Adagrad) and FBGEMM with Adagrad fused into its
+tables' backward pass. All start from the same weights, and the losses of the first steps must agree. Ceilings are timed
+in our process in the same rounds: the step's matrix products through NumPy, and its looked-up rows read once.
 
 FBGEMM and xlearn want interpreters of their own (README.md says how to install them), named by the environment
 variables FASTFM_FBGEMM_PYTHON and FASTFM_XLEARN_PYTHON; without them the current one counts if it can import them.
@@ -8,12 +13,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import statistics
 import subprocess
 import sys
 from typing import NamedTuple
 
-from timing import Side
+from fastfm_core.bench.machine import print_table
+from timing import Side, interleave, ratios, spread
 
+Turns = dict[str, list[float]]
 TOLERANCE, CHECKED, TRIES = 1e-5, 3, 3
 CORES = str(os.cpu_count())
 INTERPRETERS = {"fbgemm_gpu": "FASTFM_FBGEMM_PYTHON", "xlearn": "FASTFM_XLEARN_PYTHON"}
@@ -126,3 +134,44 @@ def fastest_by_threads(taken: dict[Peer, float]) -> list[Peer]:
     return [
         min((peer for peer in taken if peer.threads == threads), key=lambda peer: taken[peer]) for threads in settings
     ]
+
+
+def measure(step: Step, backend: str, rounds: int, peers: tuple[str, ...] = ("torch", "fbgemm")) -> Turns:
+    """Seconds per step of every side in every round: ours, gather, gemm (with an MLP), and the peers by their names."""
+    ours, losses = start_ours(step, backend)
+    find = {"torch": fastest_torch, "fbgemm": fastest_fbgemm}
+    found = [peer for name in peers for peer in find[name](step, losses)]
+    sides = {peer.name: peer.start(step) for peer in found}
+    timed = {
+        "ours": (ours, "step"),
+        **{name: (side, "step") for name, side in sides.items()},
+        "gather": (ours, "gather"),
+    }
+    if step.hidden != "fm":
+        timed["gemm"] = (ours, "gemm")
+    turns = interleave({name: (*of, of[0].calls_of_a_turn(of[1])) for name, of in timed.items()}, rounds)
+    for side in (ours, *sides.values()):
+        side.close()
+    return turns
+
+
+def times_as_fast(turns: Turns, peer: str) -> list[float] | None:
+    """The time of the peer's faster side over ours in each round; None where it took no part."""
+    sides = [seconds for name, seconds in turns.items() if name.startswith(peer)]
+    return ratios(min(sides, key=statistics.median), turns["ours"]) if sides else None
+
+
+def report(step: Step, turns: Turns) -> dict[str, float]:
+    """Prints one table; returns the ratios that matter."""
+    rows = []
+    for name, seconds in turns.items():
+        rate = f"{step.batch / statistics.median(seconds) / 1e3:.1f}k"
+        rows.append([name, spread(seconds, 1e3), rate, spread(ratios(seconds, turns["ours"]))])
+    print_table([f"{step.hidden}, B={step.batch}", "ms per step (least-largest)", "samples/s", "time over ours"], rows)
+    floor = [sum(parts) for parts in zip(*(turns[name] for name in ("gather", "gemm") if name in turns), strict=True)]
+    speedups = {peer: times_as_fast(turns, peer) for peer in ("torch", "fbgemm")}
+    figures = {f"over_{peer}": values for peer, values in speedups.items() if values is not None}
+    figures["over_ceiling"] = ratios(turns["ours"], floor)
+    print("; ".join(f"{name} {spread(values)}" for name, values in figures.items()), end="")
+    print(" (the ceiling: its rows read once plus its matrix products)\n")
+    return {name: statistics.median(values) for name, values in figures.items()}

@@ -34,8 +34,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from comparison import paired
 from fastfm_core import backends, metrics, models, optim, train
+from fastfm_core.bench.machine import print_header, print_table, write_json
 from fastfm_core.contract import Batch, Entries
-from machine import print_header, print_table, write_json
 
 COLUMNS = ("user_id", "item_id", "age_bucket", "gender", "occupation", "zip_first", "release_year")
 PARTS = ("train", "valid", "test")

@@ -23,9 +23,9 @@ from numba import types
 
 from fastfm_core import threads
 from fastfm_core.backends.numba_cpu.vector import Vector, load, pointer, prefetch, store, zeros
+from fastfm_core.bench.workload import FIELDS
 from fastfm_core.compilation import intrinsic
 from fastfm_core.contract import RowPlan
-from workload import FIELDS
 
 LINE = 16  # float32 of a cache line
 # ahead, or ahead and together, by name

@@ -20,9 +20,9 @@ import numpy as np
 import row_ceilings
 from fastfm_core import backends
 from fastfm_core.backends.memory import aligned_zeros
+from fastfm_core.bench.workload import FIELDS, LARGE_BATCH, LARGE_BATCHES, LARGE_ROWS, large_log
 from fastfm_core.contract import Entries, RowSource
 from timing import serve, timed
-from workload import FIELDS, LARGE_BATCH, LARGE_BATCHES, LARGE_ROWS, large_log
 
 CHECKED, RATE = 500, 0.05
 

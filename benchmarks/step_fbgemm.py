@@ -1,4 +1,4 @@
-"""Worker of step.py: the training step with FBGEMM's CPU tables, Adagrad fused into their backward pass.
+"""Worker of native_targets.py: the training step with FBGEMM's CPU tables, Adagrad fused into their backward pass.
 
 python benchmarks/step_fbgemm.py WORKLOAD BATCH HIDDEN THREADS LAYOUT HEAD
 
@@ -23,9 +23,9 @@ from fbgemm_gpu.split_table_batched_embeddings_ops_training import ComputeDevice
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from fastfm_core.bench.workload import FIELDS, Workload, hidden_widths, initial_rows, workload
 from step_torch import Log, start_mlp_
 from timing import serve, timed
-from workload import FIELDS, Workload, hidden_widths, initial_rows, workload
 
 
 def build_tables(work: Workload, layout: str) -> SplitTableBatchedEmbeddingBagsCodegen:

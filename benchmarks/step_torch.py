@@ -1,4 +1,4 @@
-"""Worker of step.py: the training step in PyTorch, sparse Adagrad on the tables, fused Adam on the rest.
+"""Worker of native_targets.py: the training step in PyTorch, sparse Adagrad on the tables, fused Adam on the rest.
 
 python benchmarks/step_torch.py WORKLOAD BATCH HIDDEN THREADS LAYOUT
 
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from fastfm_core.bench.workload import FIELDS, Workload, hidden_widths, initial_layers, initial_rows, workload
 from timing import serve, timed
 from twin.torch_model import TorchDeepFM, TorchFM
-from workload import FIELDS, Workload, hidden_widths, initial_layers, initial_rows, workload
 
 
 def with_lane(model: TorchFM) -> TorchFM:

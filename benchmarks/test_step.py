@@ -1,9 +1,9 @@
 """pytest-benchmark suite of the whole training step of W1: pytest benchmarks/test_step.py
 
-Before timing, the first three losses on the backend must equal those on the reference within 1e-4. Before every round
-the ceiling is timed once: the step's looked-up rows read once and, with an MLP, its matrix products through NumPy; then
-the process is idle for a moment, so that BLAS's own threads sleep, and wakes up with three steps that are not timed.
-FASTFM_BACKEND chooses the backend (default: auto).
+``fastfm-core bench --kernel step --all`` times the same; this suite has pytest-benchmark's columns, files and options.
+Before timing, the first losses on the backend must equal those on the reference. Before every round the floor is timed
+once; then the process is idle for a moment, so that BLAS's own threads sleep, and wakes up with steps that are not
+timed. FASTFM_BACKEND chooses the backend (default: auto).
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ from typing import Any
 
 import pytest
 
-import ceilings
 from fastfm_core import backends
-from step_ours import Gather, OurStep
-from timing import IDLE
-from workload import BATCH, DIM, ROWS, Workload, click_log
+from fastfm_core.bench.step import CHECKED, MODELS, TrainingStep, floor, mistake
+from fastfm_core.bench.workload import BATCH, DIM, ROWS, Workload, click_log
 
-ROUNDS, CHECKED, AWAKE = 10, 3, 3
-MODELS = {"fm": (), "deepfm-64-64": (64, 64), "deepfm-400-400-400": (400, 400, 400)}
+ROUNDS = 10
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +31,17 @@ def work() -> Workload:
 def test_step(benchmark: Any, work: Workload, name: str) -> None:
     hidden = MODELS[name]
     backend = backends.get(os.environ.get("FASTFM_BACKEND", "auto"))
-    step, reference = (OurStep(work, hidden, which) for which in (backend.name, "reference"))
-    for _ in range(CHECKED):
-        assert abs(step() - reference()) < 1e-4
-    floors = [Gather(work), *([ceilings.Gemm(BATCH, work.widths(hidden))] if hidden else [])]
+    step = TrainingStep(work, hidden, backend.name)
+    wrong = mistake(step, TrainingStep(work, hidden, "reference").losses(CHECKED))
+    assert wrong is None, wrong
+    least_work = floor(work, hidden)
     least: list[float] = []
 
     def setup() -> None:
         start = time.perf_counter()
-        for floor in floors:
-            floor()
+        least_work()
         least.append(time.perf_counter() - start)
-        time.sleep(IDLE)
-        for _ in range(AWAKE):
-            step()
+        step.awake()
 
     benchmark.pedantic(step, setup=setup, rounds=ROUNDS, warmup_rounds=2)
     ceiling = statistics.median(least)

@@ -18,13 +18,26 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO, Protocol
 
 IDLE, TURN = 0.2, 0.5
+READY = '"ready"'
+ROOT = Path(__file__).parents[1]  # where a peer's interpreter finds fastfm_core.bench.workload, which needs NumPy alone
 Case = Callable[[int], list[float]]
 
 
+class Answers(Protocol):
+    """Cases by name, such as a dict."""
+
+    def __getitem__(self, case: str, /) -> Case: ...
+
+
 class Side:
-    """A worker process: ``PYTHON SCRIPT ARGUMENTS`` with additional environment variables."""
+    """A worker process: ``PYTHON SCRIPT ARGUMENTS`` with additional environment variables.
+
+    script  a file beside this one, or the name of a module that is run by -m
+    stderr  where the worker's complaints go; None: to ours
+    """
 
     def __init__(
         self,
@@ -32,24 +45,32 @@ class Side:
         arguments: Sequence[str],
         environment: dict[str, str] | None = None,
         python: str = sys.executable,
+        stderr: IO[str] | None = None,
     ) -> None:
-        command = [python, str(Path(__file__).with_name(script)), *arguments]
+        program = [str(Path(__file__).with_name(script))] if script.endswith(".py") else ["-m", script]
+        command = [python, *program, *arguments]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         )
-        self.read()
+        while self.line() != READY:  # what peers print while they are imported is no answer
+            pass
 
     def read(self) -> object:
         """The worker's next answer."""
+        return json.loads(self.line())
+
+    def line(self) -> str:
+        """What the worker prints next; RuntimeError where it has ended."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the worker ended: {self.process.args}")
-        return json.loads(line)
+        return line.strip()
 
     def ask(self, case: str, calls: int) -> list[float]:
         """One number per call of the case."""
@@ -90,12 +111,17 @@ def timed(work: Callable[[], object]) -> Case:
     return seconds
 
 
-def serve(cases: dict[str, Case]) -> None:
-    """The worker's half: answers "ready", then every line "CASE CALLS" until the input ends."""
-    print(json.dumps("ready"), flush=True)
-    for line in sys.stdin:
-        case, calls = line.split()
-        print(json.dumps(cases[case](int(calls))), flush=True)
+def serve(cases: Answers) -> None:
+    """The worker's half: answers READY, then every line "CASE CALLS" until the input ends.
+
+    What anything else prints from now on goes where complaints go, and is not taken for an answer.
+    """
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        print(READY, file=answers, flush=True)
+        for line in sys.stdin:
+            case, calls = line.split()
+            print(json.dumps(cases[case](int(calls))), file=answers, flush=True)
 
 
 def spread(values: Sequence[float], scale: float = 1.0, digits: int = 2) -> str:

@@ -1,8 +1,8 @@
-"""The command line: ``fastfm-core train | evaluate | predict | inspect | info``.
+"""The command line: ``fastfm-core train | evaluate | predict | recommend | inspect | export | bench | info``.
 
 Results go to stdout, everything else to stderr. Exit status 0; 2 with one line for a mistake in data or arguments;
-1 with a traceback for a mistake of this program; 130 after Ctrl-C, 143 after SIGTERM, when a training first leaves a
-checkpoint. Whatever fails leaves no half-written file.
+1 with a traceback for a mistake of this program, and from bench for a kernel that is wrong or has become slower; 130
+after Ctrl-C, 143 after SIGTERM, when a training first leaves a checkpoint. Whatever fails leaves no half-written file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from fastfm_core import commands
 
         with naming_full("standard output"):
-            getattr(commands, options.command)(options)
+            status = getattr(commands, options.command)(options)
             sys.stdout.flush()
     except BrokenPipeError:
         _drop_unwritten()
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fastfm-core: interrupted, nothing was saved", file=sys.stderr)
         return 130
-    return 0
+    return status or 0
 
 
 def _one_line(error: Exception) -> str:
@@ -114,9 +114,14 @@ def build_parser(train_defaults: Mapping[str, Any] = MappingProxyType({})) -> ar
     predict.add_argument(
         "--format", choices=("csv", "parquet", "kaggle"), help="default: by the suffix of --out, or csv"
     )
+    _add_recommend(commands.add_parser("recommend", help="write the best items for each user"))
     _add_inspect(
         commands.add_parser("inspect", help="rank columns and pairs by what they contribute to a trained model")
     )
+    _add_bench(commands.add_parser("bench", help="time every kernel and a training step beside the machine's ceilings"))
+    export = commands.add_parser("export", help="write a trained model as an ONNX file")
+    export.add_argument("folder", metavar="DIR", help="folder of a trained model")
+    export.add_argument("--onnx", metavar="FILE", required=True, help="file to write")
     commands.add_parser("info", help="version, backends, threads, libraries and folders")
     return parser
 
@@ -181,6 +186,31 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", metavar="N", type=_count, default=20, help="columns and pairs to show (default: 20)")
     parser.add_argument("--rows", metavar="N", type=_count, default=20_000, help="rows to read (default: 20000)")
     parser.add_argument("--json", metavar="FILE", help="write all columns and pairs here, too")
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    names = {"metavar": "NAME", "nargs": "+", "default": []}
+    parser.add_argument("--backend", **names, help="default: all of the CPU but reference, which is slow")
+    parser.add_argument("--kernel", **names, help="kernels of the contract, or step (default: all, and the step)")
+    parser.add_argument("--kernels", metavar="FILE.py", nargs="+", default=[], help="files that register your kernels")
+    parser.add_argument("--all", action="store_true", help="every case of a kernel and three steps, not the first")
+    parser.add_argument("--rounds", metavar="N", type=_count, default=15, help="timings of a case (default: 15)")
+    parser.add_argument("--rows", metavar="N", type=_count, default=1_000_000, help="of the table (default: 1000000)")
+    parser.add_argument("--batch", metavar="N", type=_count, default=4096, help="samples (default: 4096)")
+    parser.add_argument("--json", metavar="FILE", help="write everything here, too")
+    parser.add_argument("--compare", metavar="OLD.json", help="an earlier --json: what became slower; then status 1")
+
+
+def _add_recommend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="folder of a trained model")
+    parser.add_argument("--users", metavar="FILE", required=True, help=f"the users' columns: {FILES}")
+    parser.add_argument("--items", metavar="FILE", required=True, help="the items' columns")
+    parser.add_argument("--seen", metavar="FILE", help="ids of users and of items they are not to get again")
+    parser.add_argument("--user-id", metavar="COL", help="column that identifies a user (default: training's --user)")
+    parser.add_argument("--item-id", metavar="COL", help="column that identifies an item (default: training's --item)")
+    parser.add_argument("--k", metavar="N", type=_count, default=10, help="items for each user (default: 10)")
+    parser.add_argument("--threads", metavar="N", type=int, help="threads (default: all cores)")
+    parser.add_argument("--out", metavar="FILE", help="file to write, CSV or .parquet (default: stdout)")
 
 
 def _count(text: str) -> int:

@@ -20,9 +20,11 @@ from fastfm_core.files import require_place, write_json
 from fastfm_core.info import installation
 from fastfm_core.interrupts import Interrupts
 from fastfm_core.progress import EpochProgress, PassProgress, say
+from fastfm_core.recommend import recommend_files
 from fastfm_core.report import Stopwatch
 from fastfm_core.run import RECORD, Run, fingerprint, unfinished
 from fastfm_core.score import evaluate_file, predict_file
+from fastfm_core.serving import onnx_file, onnx_trained
 from fastfm_core.source import Source
 from fastfm_core.trained import TrainedModel
 
@@ -75,6 +77,19 @@ def predict(options: Namespace) -> None:
     predict_file(model, options.data, out=options.out, form=options.format, id=options.id, passes=PassProgress)
 
 
+def recommend(options: Namespace) -> None:
+    """Writes the best items for each user of a table."""
+    if options.out:
+        require_place(options.out)
+    if options.threads is not None:
+        threads.set_num_threads(options.threads)
+    model = trained.load(options.folder, backends.get("native"))
+    recommend_files(
+        model, options.users, options.items, out=options.out, seen=options.seen, k=options.k, user_id=options.user_id,
+        item_id=options.item_id, passes=PassProgress, say=say,
+    )  # fmt: skip
+
+
 def inspect(options: Namespace) -> None:
     """Ranks columns and pairs of columns by what they contribute to a trained model's outputs on a table."""
     if options.json:
@@ -86,6 +101,21 @@ def inspect(options: Namespace) -> None:
     print("\n".join(inspection.to_lines(model, found, options.top)), flush=True)
     if options.json:
         write_json(options.json, inspection.to_json(model, found))
+
+
+def bench(options: Namespace) -> int:
+    """Times kernels and a training step beside the machine's ceilings; the exit status."""
+    from fastfm_core.bench import command  # loads Numba
+
+    return command.bench(options)
+
+
+def export(options: Namespace) -> None:
+    """Writes a trained model as an ONNX file."""
+    require_place(options.onnx)
+    onnx_file.require_onnx()
+    onnx_trained.export_trained(trained.load(options.folder, backends.get("reference")), options.onnx)
+    print(f"model written to {options.onnx}")
 
 
 def info(options: Namespace) -> None:

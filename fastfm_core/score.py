@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,24 +11,21 @@ import numpy as np
 
 from fastfm_core import train
 from fastfm_core.data import Batches
-from fastfm_core.data.columns import Table, single_of, text_of, unknown_column
+from fastfm_core.data.columns import Table, single_of, unknown_column
 from fastfm_core.data.encoded import Encoded
 from fastfm_core.data.history import Histories, columns_read
 from fastfm_core.data.labels import parse_expression
 from fastfm_core.data.readers import Reader
 from fastfm_core.data.stream import Gathered, each_piece, gather, naming, require_unchanged, stamps
-from fastfm_core.data.text import Texts
 from fastfm_core.errors import InputError
-from fastfm_core.files import whole_file
 from fastfm_core.labelling import gathered_labels, require_group
 from fastfm_core.preparation import open_source
 from fastfm_core.prepare import EVALUATION_BATCH
 from fastfm_core.trained import TrainedModel
+from fastfm_core.writing import form_of, table_writer
 
 ID, PREDICTED = "Id", "Predicted"
-SPOOLED_BYTES = 64 << 20  # more than that waits in a temporary file
 Passes = Callable[[str], AbstractContextManager[Any]]
-Write = Callable[[Any, np.ndarray], None]
 
 
 def silent(name: str) -> AbstractContextManager[Any]:
@@ -87,7 +80,7 @@ def predict_file(
     if out and Path(out).resolve() in [file.resolve() for file in files_of(model, path)]:
         raise InputError(f"{out}: would replace the table it is made from; name another file")
     before = stamps(files_of(model, path))
-    form = form or ("parquet" if out and Path(out).suffix in (".parquet", ".pq") else "csv")
+    form = form or form_of(out)
     reader = open_data(model, path)
     id = id or (model.id if model.id in reader.names else None)
     with naming(path):
@@ -95,13 +88,19 @@ def predict_file(
             raise InputError(unknown_column(id, reader.names))
         if form == "kaggle" and not id:
             raise InputError("--format kaggle writes an id beside each prediction: name its column with --id COL")
-    names = (id, "prediction" if model.task == "regression" else "probability")
-    names = (ID, PREDICTED) if form == "kaggle" else names
+    ids, values = ([id] if id else []), [score_name(model)]
+    if form == "kaggle":
+        ids, values = [ID], [PREDICTED]
     columns, begins = gathered_columns(model, reader, passes)
-    with _writer(out, form, names) as write, passes(f"scoring {reader.path.name}") as progress:
+    with table_writer(out, form, ids, values) as write, passes(f"scoring {reader.path.name}") as progress:
         for piece in _scored(model, reader, id, progress, columns, begins):
-            write(piece.ids, piece.predictions)
+            write(*([piece.ids] if id else []), piece.predictions)
         require_unchanged(before)
+
+
+def score_name(model: TrainedModel) -> str:
+    """What a column of its predictions is called."""
+    return "prediction" if model.task == "regression" else "probability"
 
 
 def files_of(model: TrainedModel, path: str | Path) -> list[Path]:
@@ -149,59 +148,3 @@ def _scored(
         ids, encoded = piece.result
         batches = Batches(encoded, None, EVALUATION_BATCH, shuffle=False)
         yield ScoredPiece(ids, train.predict(model.model, batches, model.task), encoded)
-
-
-@contextmanager
-def _writer(out: str | Path | None, form: str, names: tuple[str | None, str]) -> Iterator[Write]:
-    """What takes ids and predictions piece by piece; the output, stdout as well, is there whole or not at all."""
-    if out is None:
-        if form == "parquet":
-            raise InputError("--format parquet needs a file to write: name it with --out FILE")
-        with tempfile.SpooledTemporaryFile(SPOOLED_BYTES, "w+", encoding="utf-8", newline="") as spool:
-            yield _csv_writer(spool, names)
-            spool.seek(0)
-            shutil.copyfileobj(spool, sys.stdout)
-        return
-    with whole_file(out) as path:
-        if form == "parquet":
-            with _parquet_writer(path, names) as write:
-                yield write
-        else:
-            with open(path, "w", encoding="utf-8", newline="") as file:
-                yield _csv_writer(file, names)
-
-
-def _csv_writer(file: Any, names: tuple[str | None, str]) -> Write:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([name for name in names if name])
-
-    def write(ids: Any, predictions: np.ndarray) -> None:
-        columns = [predictions.tolist()] if ids is None else [map(text_of, ids.tolist()), predictions.tolist()]
-        writer.writerows(zip(*columns, strict=True))
-
-    return write
-
-
-@contextmanager
-def _parquet_writer(path: Path, names: tuple[str | None, str]) -> Iterator[Write]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError("--format parquet needs pyarrow: pip install 'fastfm-core[parquet]'") from None
-    opened: list[Any] = []
-
-    def write(ids: Any, predictions: np.ndarray) -> None:
-        columns = {names[1]: pyarrow.array(predictions)}
-        if ids is not None:
-            columns = {names[0]: pyarrow.array(ids.tolist() if isinstance(ids, Texts) else ids), **columns}
-        table = pyarrow.table(columns)
-        if not opened:
-            opened.append(pyarrow.parquet.ParquetWriter(path, table.schema))
-        opened[0].write_table(table)
-
-    try:
-        yield write
-    finally:
-        for writer in opened:
-            writer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,8 +123,12 @@ class TrainedModel(NamedTuple):
         checkpoint.save(folder, self.model.state_dict(), description, metrics, optimizer)
 
 
-def load(folder: str | Path, backend: Any = None) -> TrainedModel:
-    """Rebuilds a saved model on the backend (None: "auto"). InputError when the folder holds none that can be read."""
+def load(folder: str | Path, backend: Any = None, *, mapped: bool = False) -> TrainedModel:
+    """Rebuilds a saved model on the backend (None: "auto"). InputError when the folder holds none that can be read.
+
+    mapped  to predict alone, on a backend of the host: the weights stay in the file, which is mapped, so that all
+            processes that do so share the memory of one
+    """
     state, description, _ = checkpoint.load(folder)
     try:
         encoder = encoder_from_dict(description["encoder"])
@@ -132,8 +136,12 @@ def load(folder: str | Path, backend: Any = None) -> TrainedModel:
         known = {name: description[name] for name in KNOWN}
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder}/{checkpoint.DESCRIPTION}: {error} is missing or unknown; train again") from None
-    model = _build(known["name"], encoder, config, backend or backends.get("auto"), known["seed"])
-    model.load_state_dict(state)
+    backend = backend or backends.get("auto")
+    if mapped and not backend.on_host:
+        raise InputError(f"backend {backend.name} reads a device's memory; a mapped model needs one of the host")
+    shape = replace(config, init_std=0.0) if mapped else config
+    model = _build(known["name"], encoder, shape, backend, known["seed"])
+    (model.adopt_state_dict if mapped else model.load_state_dict)(state)
     return TrainedModel(model, encoder, config, **known)
 
 

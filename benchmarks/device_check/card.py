@@ -9,8 +9,8 @@ import numpy as np
 
 from device_check.clock import Clock, normal, table
 from fastfm_core.backends import cuda
-from machine import describe as describe_host
-from machine import version
+from fastfm_core.bench.machine import describe as describe_host
+from fastfm_core.bench.machine import version
 
 ROWS = 4_000_000
 MLP = ((65_536, 429, 400), (65_536, 400, 400))  # [B, K] @ [K, H] of the step's layers

@@ -27,6 +27,7 @@ import torch
 
 from comparison import MODELS, Problem, build, prepare
 from fastfm_core import optim, train
+from fastfm_core.bench.machine import print_header, print_table, write_json
 from fastfm_core.config import parse_settings
 from fastfm_core.contract import Batch
 from fastfm_core.data import Categorical, Schema, read_table
@@ -34,7 +35,6 @@ from fastfm_core.data import split as splits
 from fastfm_core.data.bundled import COUPON_LABEL, coupon_path
 from fastfm_core.data.labels import label_values
 from fastfm_core.models import Model
-from machine import print_header, print_table, write_json
 from twin import torch_fit
 from twin.torch_model import TorchFM, from_state
 

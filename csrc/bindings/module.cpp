@@ -7,6 +7,7 @@ namespace fastfm {
 void bind_isa(pybind11::module_&);
 void bind_lookup(pybind11::module_&);
 void bind_rows(pybind11::module_&);
+void bind_scoring(pybind11::module_&);
 void bind_catch_up(pybind11::module_&);
 void bind_dense(pybind11::module_&);
 void bind_pair(pybind11::module_&);
@@ -23,6 +24,7 @@ PYBIND11_MODULE(_native, module) {
     fastfm::bind_text(module);
     fastfm::bind_lookup(module);
     fastfm::bind_rows(module);
+    fastfm::bind_scoring(module);
     fastfm::bind_catch_up(module);
     fastfm::bind_dense(module);
     fastfm::bind_pair(module);

@@ -104,7 +104,9 @@ template <class Id> constexpr KernelsBy<Id> kernels_by() {
 }
 
 constexpr Isa isa_of(const char* name) {
-    return {name, {kernels_by<int32_t>(), kernels_by<int64_t>(), dense_kernels<float>(), dense_kernels<double>()}};
+    return {name,
+            {kernels_by<int32_t>(), kernels_by<int64_t>(), dense_kernels<float>(), dense_kernels<double>()},
+            {dense_layer, add_columns, multiply_columns, inner_columns, largest_columns}};
 }
 
 } // namespace FASTFM_ISA

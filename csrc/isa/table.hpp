@@ -74,6 +74,15 @@ template <class Float> struct DenseKernels {
                                 Float rows, int64_t columns, Float* out, int64_t low, int64_t high);
 };
 
+// Kernels of scoring, in float alone.
+struct ScoringKernels {
+    void (*dense)(const DenseLayer&, Given x, Given start, Rows<float> out, int64_t rows);
+    void (*add)(const Term* terms, int64_t count, bool relu, Rows<float> out, int64_t width, int64_t rows);
+    void (*multiply)(Given a, Given b, Rows<float> out, int64_t width, int64_t rows);
+    void (*inner)(Given a, Given b, Rows<float> out, int64_t width, int64_t rows);
+    void (*largest)(Given x, int64_t count, Rows<float> out, int64_t width, int64_t rows);
+};
+
 // What there is for one type of ids.
 template <class Id>
 using KernelsBy = std::tuple<LookupKernels<float, Id>, LookupKernels<double, Id>, LookupKernels<Float16, Id>,
@@ -82,6 +91,7 @@ using KernelsBy = std::tuple<LookupKernels<float, Id>, LookupKernels<double, Id>
 struct Isa {
     const char* name;
     std::tuple<KernelsBy<int32_t>, KernelsBy<int64_t>, DenseKernels<float>, DenseKernels<double>> kernels;
+    ScoringKernels scoring;
 };
 
 extern const Isa isa_baseline;

@@ -17,13 +17,14 @@ from fastfm_core.errors import InputError, StaleGradient
 class Context:
     """One application of a function: a node of the tape."""
 
-    def __init__(self, function: type[Function], inputs: tuple[Any, ...]) -> None:
+    def __init__(self, function: type[Function], inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
         self.tensors = [x for x in inputs if isinstance(x, Tensor)]
         names = sorted({x.backend.name for x in self.tensors})
         if len(names) != 1:
             raise InputError(f"{function.__name__} needs tensors of one backend, got {' and '.join(names) or 'none'}")
         self.function = function
         self.inputs: tuple[Any, ...] = inputs
+        self.options = options
         self.backend = self.tensors[0].backend
         self.needs = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
         self.versions = [x.version for x in self.tensors]
@@ -38,7 +39,7 @@ class Context:
             raise StaleGradient(f"an input of {self.function.__name__} changed after forward; run forward again")
         passed = zip(self.inputs, self.function.backward(self, *grads), self.needs, strict=True)
         arrivals = [(tensor, grad) for tensor, grad, needed in passed if needed]
-        self.inputs, self.tensors, self.saved = (), [], ()
+        self.inputs, self.tensors, self.saved, self.options = (), [], (), {}
         return arrivals
 
 
@@ -51,7 +52,7 @@ class Function:
     @classmethod
     def apply(cls, *inputs: Any, **options: Any) -> Any:
         """Run forward and, where a gradient is asked for, record it; returns a Tensor or a tuple of them."""
-        context = Context(cls, inputs)
+        context = Context(cls, inputs, options)
         result = cls.forward(context, *[x.data if isinstance(x, Tensor) else x for x in inputs], **options)
         arrays = result if isinstance(result, tuple) else (result,)
         context.outputs = len(arrays)

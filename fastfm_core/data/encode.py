@@ -16,7 +16,7 @@ from fastfm_core.data.codecs import UNKNOWN, Codec, Placed, Rows, codec_of, fitt
 from fastfm_core.data.columns import Table, column_of, table_length
 from fastfm_core.data.encoded import Encoded
 from fastfm_core.data.history import Histories, Past, Visits, histories_of, whole_columns
-from fastfm_core.data.schema import EVERYWHERE, History, MultiHot, Schema
+from fastfm_core.data.schema import EVERYWHERE, History, MultiHot, Numeric, Schema
 from fastfm_core.errors import InputError
 
 LARGE_TABLE = 1_000_000
@@ -71,6 +71,9 @@ class Encoder:
     uses             (first, pairs, deep), each [F] bool: where the fields take part; None: all of them everywhere
     sides            [F] whom each field describes: "user", "item" or ""
     ranges           (bases, sizes, dims), each [F] int64, a dim of 0 being the model's; None: all are
+    bags             [F] bool: which fields have any number of entries a sample; else one each
+    weighted         entries have values; those of bags may all be 1, and are left out then
+    pooling          of the entries: "sum", their values being coefficients, or "none", as in ``Encoded``
     histories        the fields that are histories; visits: by their names, the last visits of each user of the table
                      that it was fitted on, all parts of it
     """
@@ -102,8 +105,9 @@ class Encoder:
         self.ranges = (self.bases, self.sizes, dims) if dims.any() else None
         self.uses = None if all(part.all() for part in uses) else tuple(uses)
         pooled = [field.pooling for field in schema.fields if isinstance(field, MultiHot | History)]
-        self._ragged = bool(pooled)
-        self._pooling: Pooling = "none" if "none" in pooled else "sum"
+        self.bags = np.array([isinstance(codec.field, MultiHot | History) for codec in self._fields])
+        self.weighted = bool(self.bags.any()) or any(codec.has_values for codec in self._fields)
+        self.pooling: Pooling = "none" if "none" in pooled else "sum"
 
     @property
     def fields(self) -> int:
@@ -144,7 +148,7 @@ class Encoder:
         if not all(isinstance(columns.get(field.name), Past) for field in self.histories):
             whole = whole_columns(self.histories, columns)
             columns = columns | Histories(self.histories, whole, self.visits).of_rows(0, count)
-        ids, values, offsets, dense = (self._bags if self._ragged else self._rows)(columns, count)
+        ids, values, offsets, dense = (self._bags if self.bags.any() else self._rows)(columns, count)
         return Encoded(
             ids,
             self.rows,
@@ -155,7 +159,7 @@ class Encoder:
             dense=dense,
             labels=None if labels is None else np.asarray(labels, np.float32),
             weights=None if weights is None else np.asarray(weights, np.float32),
-            pooling=self._pooling,
+            pooling=self.pooling,
         )
 
     def unseen_share(self, counts: np.ndarray) -> dict[str, float]:
@@ -163,6 +167,12 @@ class Encoder:
         shares = (counts[0] / np.maximum(counts[1], 1)).tolist()
         known = zip(self.field_names, shares, self.unknown_rows.tolist(), strict=True)
         return {name: share for name, share, unknown in known if unknown >= 0}
+
+    def scaling(self) -> dict[str, dict[str, Any]]:
+        """What becomes of each number x, by its field's name: (transform(x) - mean) / scale, or the bins' edges."""
+        keys = ("transform", "mean", "scale", "edges")
+        states = {codec.field.name: codec.to_dict() for codec in self._codecs if isinstance(codec.field, Numeric)}
+        return {name: {key: state[key] for key in keys if key in state} for name, state in states.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description from which ``from_dict`` makes an encoder that gives the same ids."""
@@ -201,14 +211,13 @@ class Encoder:
 
     def _rows(self, columns: Table, count: int) -> tuple[np.ndarray, np.ndarray | None, None, np.ndarray | None]:
         """(ids, values, no offsets, dense) of n samples with one entry a field."""
-        weighted = any(codec.has_values for codec in self._fields)
         rows = Rows(
             np.empty((count, self.fields), self._dtype),
-            np.ones((count, self.fields if weighted else 0), np.float32),
+            np.ones((count, self.fields if self.weighted else 0), np.float32),
             np.empty((count, self.dense), np.float32),
         )
         write_rows(self._placed, columns, rows)
-        return rows.ids, rows.values if weighted else None, None, rows.raw if self.dense else None
+        return rows.ids, rows.values if self.weighted else None, None, rows.raw if self.dense else None
 
     def _bags(self, columns: Table, count: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]:
         """The same where some field has several entries a sample."""

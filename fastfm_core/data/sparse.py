@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastfm_core.contract import Pooling
 from fastfm_core.data.encode import Encoder
 from fastfm_core.data.encoded import Encoded
 from fastfm_core.errors import InputError
@@ -21,14 +22,17 @@ class SparseColumns:
     """
 
     fields, dense = 1, 0
+    bags, weighted = np.ones(1, bool), True
+    pooling: Pooling = "none"
     uses = None
-    field_names, sides = (), ()
+    field_names, sides, dense_names = (), (), ()
+    bases = np.zeros(1, np.int64)
     drop_to_unknown = np.zeros(1, bool)
     unknown_rows = np.full(1, -1)
     histories, visits, ranges = (), {}, None
 
     def __init__(self, rows: int, zero_rows: np.ndarray | None = None) -> None:
-        self.rows = rows
+        self.rows, self.sizes = rows, np.array([rows])
         self.zero_rows = np.zeros(0, np.int64) if zero_rows is None else zero_rows
 
     @classmethod
@@ -62,8 +66,12 @@ class SparseColumns:
             values=values.astype(np.float32),
             labels=None if labels is None else np.asarray(labels, np.float32),
             weights=None if weights is None else np.asarray(weights, np.float32),
-            pooling="none",
+            pooling=self.pooling,
         )
+
+    def scaling(self) -> dict[str, dict[str, Any]]:
+        """No numbers."""
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, read back by ``encoder_from_dict``."""

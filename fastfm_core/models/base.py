@@ -13,6 +13,7 @@ from fastfm_core.contract import Batch
 from fastfm_core.errors import InputError
 from fastfm_core.nn import Crosses, FieldEmbedding, MixedEmbedding, Module, Ranges, Uses
 from fastfm_core.nn.pairs import pair_list
+from fastfm_core.serving.scorer import Scorer
 
 
 class Shape(NamedTuple):
@@ -115,14 +116,24 @@ class Terms(NamedTuple):
 
 
 class Model(Module):
-    """A module that maps a Batch to logits [B]. It names its backend so that trainers can ask for its kernels."""
+    """A module that maps a Batch to logits [B].
 
-    backend: Backend
+    shape    of the data it is built for
+    backend  named so that trainers can ask for its kernels
+    """
+
     forward: Callable[[Batch], Tensor]
+
+    def __init__(self, shape: Shape, backend: Backend) -> None:
+        self.shape, self.backend = shape, backend
 
     def terms(self) -> Terms | None:
         """The parts of the logit that are sums over fields and pairs; None: it has none."""
         return None
+
+    def scorer(self) -> Scorer:
+        """What scores batches without tape and Python, made of the model as it is now; see ``fastfm_core.serving``."""
+        return Scorer(self)
 
     def predict(self, batch: Batch) -> np.ndarray:
         """Logits [B] in evaluation mode, nothing recorded; the mode is restored. Not beside a thread that trains it."""

@@ -29,7 +29,7 @@ class DeepFM(Model):
     ) -> None:  # fmt: skip
         if not shape.dense:
             shape.require("deepfm", "deep")
-        self.backend = backend
+        super().__init__(shape, backend)
         self.embedding = shape.embedding(
             dim, backend, seed=seed, init_std=init_std, crosses=shape.crosses("deepfm", pairs, backend)
         )

@@ -28,7 +28,8 @@ class DeepFMv1(Model):
         dropout: float = 0.5, batch_norm: bool = False, init_std: float = 0.01, pairs: str = "all", seed: int = 0,
     ) -> None:  # fmt: skip
         shape.require("deepfm_v1", "pairs")
-        self.backend, self._pairs = backend, backend.to_device(shape.pairs("deepfm_v1", pairs))
+        super().__init__(shape, backend)
+        self._pairs = backend.to_device(shape.pairs("deepfm_v1", pairs))
         self.embedding = shape.embedding(dim, backend, seed=seed, init_std=init_std)
         self.deep = shape.embedding(dim, backend, seed=seed, init_std=init_std, first_order="none", stream=1)
         width = shape.fields_of("deep") * dim + shape.dense

@@ -28,7 +28,8 @@ class DeepFMv2(Model):
         dropout: float = 0.5, batch_norm: bool = False, init_std: float = 0.01, projection: int = 64, seed: int = 0,
     ) -> None:  # fmt: skip
         shape.require("deepfm_v2", "pairs")
-        self.backend, self.projection = backend, projection
+        super().__init__(shape, backend)
+        self.projection = projection
         self.embedding = shape.embedding(dim, backend, seed=seed, init_std=init_std)
         fields, stream = shape.fields_of("pairs"), 1 << 16
         self.project = FieldLinear(fields, dim, projection, backend, seed=seed, layer=stream)

@@ -25,7 +25,7 @@ class FM(Model):
         seed: int = 0,
     ) -> None:  # fmt: skip
         shape.require("fm", "first", "pairs")
-        self.backend = backend
+        super().__init__(shape, backend)
         self.embedding = shape.embedding(
             dim, backend, seed=seed, init_std=init_std, crosses=shape.crosses("fm", pairs, backend)
         )

@@ -35,7 +35,8 @@ class Fusion(Model):
     ) -> None:  # fmt: skip
         if not branches or len(set(branches)) < len(branches) or set(branches) - READS.keys():
             raise InputError(f"fusion: branches are {', '.join(branches)}, choose of {', '.join(READS)}, each once")
-        self.backend, self.branches = backend, tuple(branches)
+        super().__init__(shape, backend)
+        self.branches = tuple(branches)
         self.embedding = shape.embedding(
             dim, backend, seed=seed, init_std=init_std, crosses=shape.crosses("fusion", pairs, backend)
         )

@@ -25,7 +25,7 @@ class FwFM(Model):
         seed: int = 0,
     ) -> None:  # fmt: skip
         shape.require("fwfm", "pairs")
-        self.backend = backend
+        super().__init__(shape, backend)
         self.embedding = shape.embedding(
             dim, backend, seed=seed, init_std=init_std,
             crosses=Crosses(shape.pairs("fwfm", pairs), backend, weighted=True),

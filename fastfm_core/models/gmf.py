@@ -22,7 +22,7 @@ class GMF(Model):
 
     def __init__(self, shape: Shape, backend: Backend, *, dim: int = 16, init_std: float = 0.01, seed: int = 0) -> None:
         shape = shape.of_sides("gmf")
-        self.backend = backend
+        super().__init__(shape, backend)
         self.embedding = shape.embedding(dim, backend, seed=seed, init_std=init_std, first_order="none")
         self.sides = Sides(*shape.side("gmf"), backend)
         self.head = Linear(dim, 1, backend, seed=seed, layer=0)

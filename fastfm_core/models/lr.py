@@ -20,7 +20,7 @@ class LR(Model):
 
     def __init__(self, shape: Shape, backend: Backend, *, seed: int = 0) -> None:
         shape.require("lr", "first")
-        self.backend = backend
+        super().__init__(shape, backend)
         self.embedding = FieldEmbedding(shape.rows, 0, backend, seed=seed, uses=shape.uses)
         self.bias = parameter(np.array([shape.bias]), backend)
 

@@ -26,7 +26,7 @@ class NCFMLP(Model):
         dropout: float = 0.5, batch_norm: bool = False, init_std: float = 0.01, seed: int = 0,
     ) -> None:  # fmt: skip
         shape = shape.of_sides("ncf_mlp")
-        self.backend = backend
+        super().__init__(shape, backend)
         self.embedding = shape.embedding(dim, backend, seed=seed, init_std=init_std, first_order="none")
         width = shape.fields_of("pairs") * dim
         self.mlp = MLP(width, hidden, backend, seed=seed, dropout=dropout, batch_norm=batch_norm)

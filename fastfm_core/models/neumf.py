@@ -27,7 +27,7 @@ class NeuMF(Model):
         dropout: float = 0.5, batch_norm: bool = False, init_std: float = 0.01, seed: int = 0,
     ) -> None:  # fmt: skip
         shape = shape.of_sides("neumf")
-        self.backend = backend
+        super().__init__(shape, backend)
         self.product, self.deep = (
             shape.embedding(dim, backend, seed=seed, init_std=init_std, first_order="none", stream=stream)
             for stream in range(2)

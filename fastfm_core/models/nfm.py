@@ -30,7 +30,7 @@ class NFM(Model):
         product: Product = "elementwise", pooling: str = "sum", seed: int = 0,
     ) -> None:  # fmt: skip
         shape.require("nfm", "pairs")
-        self.backend = backend
+        super().__init__(shape, backend)
         self.embedding = shape.embedding(dim, backend, seed=seed, init_std=init_std)
         self.pool = PairPool(
             shape.pairs("nfm", pairs), dim, backend, product=product, pooling=pooling, dropout=dropout,

@@ -27,7 +27,7 @@ class TwoTower(Model):
         dropout: float = 0.5, batch_norm: bool = False, init_std: float = 0.01, seed: int = 0,
     ) -> None:  # fmt: skip
         shape = shape.of_sides("two_tower")
-        self.backend = backend
+        super().__init__(shape, backend)
         self.embedding = shape.embedding(dim, backend, seed=seed, init_std=init_std, first_order="none")
         self.sides = Sides(*shape.side("two_tower"), backend)
         self.user, self.item = (

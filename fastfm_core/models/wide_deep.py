@@ -28,7 +28,7 @@ class WideDeep(Model):
     ) -> None:  # fmt: skip
         if not shape.dense:
             shape.require("wide_deep", "deep")
-        self.backend = backend
+        super().__init__(shape, backend)
         self.embedding = shape.embedding(dim, backend, seed=seed, init_std=init_std)
         width = shape.fields_of("deep") * dim + shape.dense
         self.mlp = MLP(width, hidden, backend, seed=seed, dropout=dropout, batch_norm=batch_norm)

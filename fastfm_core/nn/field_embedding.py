@@ -113,7 +113,10 @@ class FieldEmbedding(Module):
 
 
 def _draw_(embeddings: Any, backend: Backend, generator: np.random.Generator, deviation: float) -> None:
-    """Fills [V, D] with N(0, deviation), in pieces, since a generator writes to contiguous arrays of the host alone."""
+    """Fills [V, D], which holds zeros, with N(0, deviation), in pieces, for a generator writes to contiguous arrays of
+    the host alone. Without deviation no page of it is touched."""
+    if not deviation:
+        return
     for start in range(0, len(embeddings), PIECE):
         piece = embeddings[start : start + PIECE]
         drawn = generator.standard_normal(piece.shape, np.float32)

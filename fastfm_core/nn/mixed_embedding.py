@@ -120,6 +120,16 @@ class Arena(Module):
             start = random.generator(seed, 2, LAYER + stream).standard_normal((own, dim)) / np.sqrt(own)
             self.projection = parameter(start, backend)
 
+    @property
+    def fields(self) -> np.ndarray:
+        """[k] positions of its fields among all."""
+        return np.flatnonzero(self._fields)
+
+    @property
+    def shifts(self) -> np.ndarray:
+        """[k] what the ids of each of its fields go down by in its table."""
+        return self._backend.to_host(self._shifts)
+
     def among(self, fields: np.ndarray) -> np.ndarray:
         """Which of all fields those of the arena are that are True in ``fields`` [F]."""
         return np.flatnonzero(self._fields & fields)

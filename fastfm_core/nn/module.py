@@ -63,17 +63,26 @@ class Module:
         """Copy values into tensors and buffers. Names and shapes must agree; nothing is changed if they do not."""
         self._catch_up()
         own = self._arrays()
-        if own.keys() != state.keys():
-            wrong = sorted(own.keys() ^ state.keys())
-            raise InputError(f"the saved state does not fit this model: {', '.join(wrong)} on one side only")
-        for name, array in own.items():
-            if array.shape != state[name].shape:
-                raise InputError(f"the saved {name} has shape {state[name].shape}, this model's {array.shape}")
+        _require_fit(own, state)
         to_device = next((tensor.backend.to_device for _, tensor in self.named_tensors()), np.asarray)
         for name, array in own.items():
             copy_in(array, state, name, to_device)
         for _, tensor in self.named_tensors():
             tensor.version += 1
+
+    def adopt_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Like ``load_state_dict``, but the arrays themselves become the model's: mapped files are read where they lie.
+
+        For a backend on the host. Where the arrays are read-only the model predicts and cannot be trained.
+        """
+        _require_fit(self._arrays(), state)
+        for path, tensor in self.named_tensors():
+            tensor.data = state[path]
+            tensor.version += 1
+        for path, module in self.modules():
+            for name, value in list(vars(module).items()):
+                if isinstance(value, np.ndarray) and not name.startswith("_"):
+                    setattr(module, name, state[f"{path}.{name}".lstrip(".")])
 
     def train(self) -> None:
         """Dropout drops, batch norm uses the batch's statistics."""
@@ -115,3 +124,13 @@ class Module:
         setattr(self, attribute, value)
         for _, child in self._children():
             child._set(attribute, value)
+
+
+def _require_fit(own: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> None:
+    """InputError where names or shapes differ."""
+    if own.keys() != state.keys():
+        wrong = sorted(own.keys() ^ state.keys())
+        raise InputError(f"the saved state does not fit this model: {', '.join(wrong)} on one side only")
+    for name, array in own.items():
+        if array.shape != state[name].shape:
+            raise InputError(f"the saved {name} has shape {state[name].shape}, this model's {array.shape}")

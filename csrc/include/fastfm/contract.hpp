@@ -147,6 +147,23 @@ template <class Float> struct Normal {
     const Float *mean, *scale;
 };
 
+// out = x W + start, and ReLU where it is asked for. W [K, H] is packed in panels of 16 columns, [ceil(H / 16), K, 16],
+// zeros behind the last column.
+struct DenseLayer {
+    const float* weights;
+    int64_t inner, columns; // K, H
+    bool relu;
+};
+
+constexpr int64_t panel_columns = 16; // of packed weights: one line of floats
+
+using Given = Rows<const float>; // rows that are read
+
+struct Term {
+    Given x;
+    float factor;
+};
+
 // Names one dropout mask: element i is dropped when draw i is below threshold, else multiplied by scale.
 struct Dropout {
     uint64_t seed;

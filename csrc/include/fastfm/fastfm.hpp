@@ -8,4 +8,5 @@
 #include "fastfm/loss.hpp"
 #include "fastfm/pair.hpp"
 #include "fastfm/plan.hpp"
+#include "fastfm/scoring.hpp"
 #include "fastfm/update.hpp"

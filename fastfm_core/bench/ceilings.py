@@ -17,10 +17,10 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from fastfm_core import threads
-from workload import DIM
+from fastfm_core.bench.workload import DIM
+from fastfm_core.compilation import intrinsic
 
 PREFETCH_AHEAD, LINE = 32, 64
 

@@ -19,7 +19,8 @@ import numpy as np
 
 FIELDS, ROWS, NUMBERS, DIM, BATCH = 26, 1_000_000, 13, 16, 4096
 LARGE_ROWS, LARGE_DIM, LARGE_BATCH, LARGE_BATCHES = 10_000_000, 15, 65_536, 3
-SMALLEST, LARGEST, EXPONENT = 4, 300_000, 1.05
+FEWEST_ROWS = 1000
+SMALLEST, LARGEST, EXPONENT = 4, 0.3, 1.05  # rows of a field, share of all rows, of Zipf's law
 
 
 class ClickLog(NamedTuple):
@@ -31,15 +32,15 @@ class ClickLog(NamedTuple):
     sizes: np.ndarray
 
 
-def field_sizes() -> np.ndarray:
-    """[F] int64, geometric between SMALLEST and LARGEST with a bend chosen so that they sum to ROWS."""
+def field_sizes(rows: int = ROWS) -> np.ndarray:
+    """[F] int64, geometric from SMALLEST to LARGEST of all with a bend chosen so that they sum to ``rows``."""
     low, high = 0.2, 6.0
     for _ in range(60):
         bend = (low + high) / 2
         position = np.linspace(0.0, 1.0, FIELDS) ** bend
-        sizes = np.round(SMALLEST * (LARGEST / SMALLEST) ** position).astype(np.int64)
-        low, high = (bend, high) if sizes.sum() > ROWS else (low, bend)
-    sizes[-1] += ROWS - sizes.sum()
+        sizes = np.round(SMALLEST * (LARGEST * rows / SMALLEST) ** position).astype(np.int64)
+        low, high = (bend, high) if sizes.sum() > rows else (low, bend)
+    sizes[-1] += rows - sizes.sum()
     return sizes
 
 
@@ -50,14 +51,14 @@ def zipf(generator: np.random.Generator, size: int, count: int) -> np.ndarray:
     return generator.permutation(size)[np.minimum(ranks, size - 1)]
 
 
-def click_log(samples: int = 48 * BATCH, seed: int = 7) -> ClickLog:
-    """W1 with the given number of samples."""
+def click_log(samples: int = 48 * BATCH, seed: int = 7, rows: int = ROWS) -> ClickLog:
+    """W1 with the given number of samples, and of rows, at least FEWEST_ROWS."""
     generator = np.random.default_rng(seed)
-    sizes = generator.permutation(field_sizes())
+    sizes = generator.permutation(field_sizes(rows))
     bases = np.cumsum(sizes) - sizes
     ids = np.stack([base + zipf(generator, size, samples) for base, size in zip(bases, sizes, strict=True)], axis=1)
     numbers = generator.standard_normal((samples, NUMBERS), dtype=np.float32)
-    weights = generator.standard_normal(ROWS) * 0.3
+    weights = generator.standard_normal(rows) * 0.3
     score = weights[ids].sum(axis=1) + numbers @ (generator.standard_normal(NUMBERS) * 0.1)
     probability = 1.0 / (1.0 + np.exp(1.3 - 1.2 * (score - score.mean()) / score.std()))
     labels = (generator.random(samples) < probability).astype(np.float32)

@@ -29,6 +29,14 @@ def processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def last_level_cache() -> str:
+    """Size of the CPU's last cache as the kernel reports it, such as "32 MiB", else "unknown"."""
+    levels = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/level"), key=lambda file: file.read_text())
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return f"{int((levels[-1].parent / 'size').read_text().strip().removesuffix('K')) >> 10} MiB"
+    return "unknown"
+
+
 def version(package: str) -> str:
     """The installed version, or "absent"."""
     try:
@@ -70,6 +78,7 @@ def describe() -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": processor(),
         "cores": os.cpu_count(),
+        "last cache": last_level_cache(),
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
