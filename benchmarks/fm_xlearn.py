@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("USER", "user")  # xlearn aborts without it
 
 import xlearn
 
+from benchmarks.referee.workers.xlearn_text import COLOUR, EPOCH, printed_to
 from fastfm_core.bench.workload import DIM, ClickLog, click_log
 from timing import serve
-
-EPOCH = re.compile(r"%\s+\d+\s+([0-9.]+)\s+([0-9.]+)\s*$")
-COLOUR = re.compile(r"\x1b\[[0-9]+m|[\[\]]")
 
 
 def write_text(path: Path, log: ClickLog) -> None:
@@ -33,20 +28,6 @@ def write_text(path: Path, log: ClickLog) -> None:
     with open(path, "w") as file:
         for label, ids in zip(log.labels.astype(int), log.ids.tolist(), strict=True):
             file.write(f"{label} " + " ".join(f"{row}:1" for row in ids) + "\n")
-
-
-@contextmanager
-def printed_to(path: Path) -> Iterator[None]:
-    """What C++ prints goes to a file, not to the answers."""
-    sys.stdout.flush()
-    answers = os.dup(1)
-    with open(path, "wb") as file:
-        os.dup2(file.fileno(), 1)
-    try:
-        yield
-    finally:
-        os.dup2(answers, 1)
-        os.close(answers)
 
 
 class Xlearn:

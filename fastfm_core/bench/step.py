@@ -56,12 +56,12 @@ def build_model(work: Workload, hidden: tuple[int, ...], backend: str) -> Model:
 class BothOptimizers:
     """Adagrad on the rows, Adam on the rest, as one optimizer."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, accumulator: float = 0.1) -> None:
         tables = optim.tables_of(model)
         named = dict(model.named_parameters())
         rows = {name: tensor for name, tensor in named.items() if name in tables}
         rest = {name: tensor for name, tensor in named.items() if name not in tables}
-        self.parts = (Adagrad(rows, lr=0.05, initial_accumulator=0.1, tables=tables), Adam(rest, lr=1e-3))
+        self.parts = (Adagrad(rows, lr=0.05, initial_accumulator=accumulator, tables=tables), Adam(rest, lr=1e-3))
 
     def zero_grad(self) -> None:
         for part in self.parts:

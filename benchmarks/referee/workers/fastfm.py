@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.referee.problem import ADAM_RATE, RATE, Problem
+from benchmarks.referee.problem import Problem
 from benchmarks.referee.worker import THREADS, main
 from benchmarks.referee.workers.inference_ours import Score
 from fastfm_core import backends, models, optim, threads, train
+from fastfm_core.bench.step import BothOptimizers
 from fastfm_core.bench.workload import FIELDS
 from fastfm_core.contract import Batch, Entries
 from fastfm_core.data import Batches, Encoded
 from fastfm_core.models import Model
-from fastfm_core.optim import Adagrad, Adam
 
 
 def model_of(problem: Problem, backend: str) -> Model:
@@ -50,28 +50,6 @@ class Kernel:
         table, linear = self.table[:, : self.dim], self.table[:, self.dim]
         found = self.kernels.embedding_fm(table, linear, entries, None, deep=False)
         return found.first + found.pair
-
-
-class BothOptimizers:
-    """Adagrad on the rows, Adam on the rest, as one optimizer."""
-
-    def __init__(self, model: Model, accumulator: float) -> None:
-        tables = optim.tables_of(model)
-        named = dict(model.named_parameters())
-        rows = {name: tensor for name, tensor in named.items() if name in tables}
-        rest = {name: tensor for name, tensor in named.items() if name not in tables}
-        self.parts = (
-            Adagrad(rows, lr=RATE, initial_accumulator=accumulator, tables=tables),
-            Adam(rest, lr=ADAM_RATE),
-        )
-
-    def zero_grad(self) -> None:
-        for part in self.parts:
-            part.zero_grad()
-
-    def step(self, grad_scale: float = 1.0, l2_scale: float = 1.0) -> None:
-        for part in self.parts:
-            part.step(grad_scale, l2_scale)
 
 
 class Step:
