@@ -1,5 +1,6 @@
-"""The native build: one extension module, fastfm_core._native, from csrc/, and the text of the CUDA kernels beside the
-module that compiles them when they are first launched. All metadata is in pyproject.toml.
+"""The native build: libfastfm, which has the kernels and no Python, the extension module fastfm_core._native that
+binds them, the text of the CUDA kernels beside the module that compiles them when they are first launched, and for
+programs in other languages the headers and the CMake package. All metadata is in pyproject.toml.
 
 FASTFM_CORE_BUILD   auto (the default): without a compiler that can do it the package is installed without its C++
                     kernels, and `fastfm-core info` says why; require: that is an error; off: nothing is compiled
@@ -20,6 +21,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 CSRC = Path("csrc")
 MODES = ("auto", "require", "off")
+TEXTS = {"cuda": "backends/cuda/source", "include": "include", "cmake": "cmake"}  # folders of csrc, of the package
 # Which flags a file of csrc/isa needs; it compiles to nothing on other architectures, where they are unknown.
 ISA_FLAGS = {
     "avx2": ["-mavx2", "-mfma", "-mf16c"],
@@ -44,15 +46,16 @@ def build_module():
 
 
 class BuildPackage(build_py):
-    """Copies csrc/cuda to where ``fastfm_core.backends.cuda.device.sources`` looks for it."""
+    """Copies what is used as text to where ``backends.cuda.device`` and ``fastfm_core.linking`` look for it."""
 
     def run(self) -> None:
         super().run()
         if not self.editable_mode:
-            folder = Path(self.build_lib) / "fastfm_core" / "backends" / "cuda" / "source"
-            self.mkpath(str(folder))
-            for path in sorted((CSRC / "cuda").glob("*.cu*")):
-                self.copy_file(str(path), str(folder))
+            for source, target in TEXTS.items():
+                for path in sorted((CSRC / source).rglob("*.*")):
+                    to = Path(self.build_lib) / "fastfm_core" / target / path.relative_to(CSRC / source)
+                    self.mkpath(str(to.parent))
+                    self.copy_file(str(path), str(to))
 
 
 class BuildNative(build_ext):
@@ -77,7 +80,16 @@ class BuildNative(build_ext):
             compile_file(target, source, suffix, arguments, extra + ISA_FLAGS.get(Path(source).stem, []), preprocessor)
 
         self.compiler._compile = compile_for_isa
+        if extension is module:
+            extension.library_dirs = [str(Path(self.get_ext_fullpath(library.name)).parent)]
         super().build_extension(extension)
+        self.compiler._compile = compile_file
+
+    def get_ext_filename(self, name: str) -> str:
+        """libfastfm is of no Python, so no Python's suffix is its own."""
+        if name.rpartition(".")[2] == "libfastfm":
+            return f"{name.replace('.', '/')}.so"
+        return super().get_ext_filename(name)
 
     def write_info(self, error: str) -> None:
         folder = ROOT if self.inplace else Path(self.build_lib)
@@ -91,14 +103,23 @@ class BuildNative(build_ext):
         return [*super().get_outputs(), str(Path(self.build_lib) / "fastfm_core" / "_build_info.py")]
 
 
-extension = Pybind11Extension(
-    "fastfm_core._native",
-    sorted(str(path) for folder in ("bindings", "isa") for path in (CSRC / folder).glob("*.cpp")),
-    include_dirs=[str(CSRC / "include")],
-    depends=sorted(str(path) for folder in build_module().FOLDERS for path in (CSRC / folder).rglob("*.hpp")),
-    cxx_std=17,
-    extra_compile_args=["-O3", "-g0", "-Wall", "-Wextra"],
-    extra_link_args=["-pthread"],
+def native(name: str, folders: list[str], **options) -> Pybind11Extension:
+    """What is compiled from these folders of csrc."""
+    return Pybind11Extension(
+        name,
+        sorted(str(path) for folder in folders for path in (CSRC / folder).glob("*.cpp")),
+        include_dirs=[str(CSRC / "include")],
+        depends=sorted(str(path) for folder in build_module().FOLDERS for path in (CSRC / folder).rglob("*.h*")),
+        define_macros=[("FASTFM_LINKED", None)],
+        cxx_std=17,
+        extra_compile_args=["-O3", "-g0", "-Wall", "-Wextra"],
+        **options,
+    )
+
+
+library = native("fastfm_core.libfastfm", ["isa", "library"], extra_link_args=["-pthread", "-Wl,-soname,libfastfm.so"])
+module = native(
+    "fastfm_core._native", ["bindings"], libraries=["fastfm"], extra_link_args=["-pthread", "-Wl,-rpath,$ORIGIN"]
 )
 ParallelCompile(default=0).install()
-setup(ext_modules=[extension], cmdclass={"build_py": BuildPackage, "build_ext": BuildNative})
+setup(ext_modules=[library, module], cmdclass={"build_py": BuildPackage, "build_ext": BuildNative})

@@ -11,7 +11,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-FOLDERS = ("bindings", "include", "isa")  # of csrc: what the native module is built from
+FOLDERS = ("bindings", "include", "isa", "library")  # of csrc: what the native module and libfastfm are built from
 
 MEND = "pip install -e . builds it, where a C++17 compiler is installed"
 
@@ -39,7 +39,7 @@ def why_stale() -> str | None:
 def source_hash(sources: Path) -> str:
     """A hash of the native module's C++ files below the folder csrc, names and contents."""
     digest = hashlib.sha256()
-    for path in sorted(path for folder in FOLDERS for path in (sources / folder).rglob("*.?pp")):
+    for path in sorted(path for folder in FOLDERS for path in (sources / folder).rglob("*.[ch]*")):
         digest.update(f"{path.relative_to(sources).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 import fastfm_core
+from fastfm_core import linking
 from fastfm_core.errors import BackendUnavailable, InputError, Interrupted, NonFiniteLoss
 from fastfm_core.files import naming_full
 from fastfm_core.models import MODELS
@@ -28,6 +29,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
+
+
+class Folder(argparse.Action):
+    """Prints the folder that ``linking`` has under the option's name, and nothing else is done."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(getattr(linking, self.dest)())
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,6 +108,8 @@ def build_parser(train_defaults: Mapping[str, Any] = MappingProxyType({})) -> ar
     """The parser of all commands; ``train_defaults`` stand in for options of train that are not given."""
     parser = Parser(prog="fastfm-core", description="Train, evaluate and use factorization-machine models on tables.")
     parser.add_argument("--version", action="version", version=f"fastfm-core {fastfm_core.__version__}")
+    for name, what in (("includes", "C and C++ headers"), ("cmakedir", "CMake package"), ("libdir", "libfastfm.so")):
+        parser.add_argument(f"--{name}", action=Folder, nargs=0, help=f"the folder of the {what}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     train = commands.add_parser("train", help="train a model on a table, or on the bundled data")
     _add_train(train)
@@ -119,9 +130,11 @@ def build_parser(train_defaults: Mapping[str, Any] = MappingProxyType({})) -> ar
         commands.add_parser("inspect", help="rank columns and pairs by what they contribute to a trained model")
     )
     _add_bench(commands.add_parser("bench", help="time every kernel and a training step beside the machine's ceilings"))
-    export = commands.add_parser("export", help="write a trained model as an ONNX file")
+    export = commands.add_parser("export", help="write a trained model as an ONNX file or as a scorer's")
     export.add_argument("folder", metavar="DIR", help="folder of a trained model")
-    export.add_argument("--onnx", metavar="FILE", required=True, help="file to write")
+    target = export.add_mutually_exclusive_group(required=True)
+    target.add_argument("--onnx", metavar="FILE", help="ONNX file to write")
+    target.add_argument("--scorer", metavar="FILE", help="file to write for libfastfm: C, C++, Rust")
     commands.add_parser("info", help="version, backends, threads, libraries and folders")
     return parser
 

@@ -111,11 +111,14 @@ def bench(options: Namespace) -> int:
 
 
 def export(options: Namespace) -> None:
-    """Writes a trained model as an ONNX file."""
-    require_place(options.onnx)
-    onnx_file.require_onnx()
-    onnx_trained.export_trained(trained.load(options.folder, backends.get("reference")), options.onnx)
-    print(f"model written to {options.onnx}")
+    """Writes a trained model as an ONNX file or as a scorer's."""
+    require_place(options.onnx or options.scorer)
+    if options.onnx:
+        onnx_file.require_onnx()
+        onnx_trained.export_trained(trained.load(options.folder, backends.get("reference")), options.onnx)
+    else:
+        trained.load(options.folder, backends.get("native"), mapped=True).model.scorer().save(options.scorer)
+    print(f"model written to {options.onnx or options.scorer}")
 
 
 def info(options: Namespace) -> None:

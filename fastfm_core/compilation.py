@@ -64,7 +64,8 @@ class Compilation(event.Listener):
     def on_end(self, event: Any) -> None:
         nested = self._started[threading.get_ident()]
         started = nested.pop()
-        if not nested and event.data["dispatcher"].py_func.__module__.startswith(__package__):
+        module = event.data["dispatcher"].py_func.__module__ or ""  # code that is exec'd may have none
+        if not nested and module.startswith("fastfm_core."):
             self.seconds += time.perf_counter() - started
             self.kernels += 1
 

@@ -82,6 +82,7 @@ _SOURCE_SHAPES = {
 _STATES = {"accumulator", "moment1", "moment2", "dual"}
 _ANY_OUTER_STRIDE = {"table", "slot_grad", "linear", "left", "right"} | _STATES
 _WITH_FIRST_ORDER = {"table", "winners"} | _STATES
+_CHANGED_IN_PLACE = {"table", "last", "x"} | _STATES
 _INTEGERS = {"ids", "entry_slots", "winners", "rows"}
 _OF_ONE_TYPE = {"last": np.int32, "pairs": np.int32, "rates": np.float64}
 _READ_HALVES = {"embedding_gather", "embedding_bag", "embedding_fm"}
@@ -91,10 +92,14 @@ def _public(name: str) -> Callable[..., Any]:
     contract = getattr(Kernels, name)
     signature = inspect.signature(contract)
     signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+    changed = _CHANGED_IN_PLACE if name.endswith("_") else {"out"}
+    written = [key for key in signature.parameters if key in changed]
 
     @functools.wraps(contract)
     def kernel(*positional: Any, backend: str = "auto", check: bool = True, **named: Any) -> Any:
         chosen, arguments = foreign.taken(name, signature.bind(*positional, **named).arguments, backend)
+        for key in written:
+            _require_writeable(name, key, arguments.get(key))
         if check:
             _check(name, arguments)
         return getattr(chosen, name)(**arguments)
@@ -244,6 +249,11 @@ def _check_halves(name: str, arguments: dict[str, Any]) -> None:
         raise InputError(f"{name}: a {table.dtype} table can only be read; train in float32 and convert for serving")
     if entries is not None and entries.pooling == "max":
         raise InputError(f"max pooling needs a float32 or float64 table, got {table.dtype}")
+
+
+def _require_writeable(kernel: str, name: str, array: Any) -> None:
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        raise InputError(f"{name} is read-only, and {kernel} changes it in place; pass an array that can be written to")
 
 
 def _of_a_plan(name: str, array: Any) -> bool:

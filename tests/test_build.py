@@ -8,8 +8,10 @@ import pytest
 
 from fastfm_core import build
 
+FILES = ["include/fastfm/deep/pool.hpp", "include/fastfm.h", "isa/avx2.cpp", "bindings/module.cpp"]
 
-@pytest.mark.parametrize("file", ["include/fastfm/deep/pool.hpp", "isa/avx2.cpp", "bindings/module.cpp"])
+
+@pytest.mark.parametrize("file", FILES)
 def test_the_hash_covers_what_the_module_is_built_from(tmp_path: Path, file: str) -> None:
     path = tmp_path / file
     path.parent.mkdir(parents=True)

@@ -6,6 +6,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from fastfm_core import backends
 
 KERNEL_BUDGET = 13
 
@@ -46,3 +49,13 @@ def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     assert 0 < int(first) <= KERNEL_BUDGET and compiled == "True"
     assert (int(second), compiled_again) == (0, "False")
     assert folder.startswith(str(tmp_path))
+
+
+def test_functions_of_no_module_are_compiled_beside_it() -> None:
+    """Code that exec runs without a __name__ belongs to no module; its functions are none of this package's."""
+    compiled = backends.get("numba").compiled_kernels
+    names: dict[str, Any] = {}
+    exec("from numba import njit\n@njit\ndef one(): return 1", names)
+    assert names["one"].py_func.__module__ is None
+    assert names["one"]() == 1
+    assert backends.get("numba").compiled_kernels == compiled

@@ -17,13 +17,14 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 
 
 def contract(emulated: bool) -> dict[str, str]:
-    """The last lines of pytest over the kernels' tests, and over those of the host's side."""
+    """The last lines of pytest over the kernels' tests, those of the host's side, and those of PyTorch's tensors."""
     if emulated:
         return {"kernels": _shown("kernels", [*PYTEST, "tests/contract", "-k", "cuda and fm_interaction"])}
     workers = ["-n", str(min(14, os.cpu_count() or 1))]
     return {
         "kernels": _shown("kernels", [*PYTEST, *workers, "tests/contract", "-k", "cuda"]),
         "host": _shown("host", [*PYTEST, *workers, *HOST_SIDE]),
+        "PyTorch's tensors": _shown("PyTorch's tensors", [*PYTEST, "python/tests/torch/test_device.py"]),
     }
 
 
@@ -37,7 +38,8 @@ def sanitizer(emulated: bool) -> dict[str, str]:
 
 
 def _shown(name: str, command: list[str]) -> str:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    adapters = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "python")])}
+    done = subprocess.run(command, cwd=ROOT, env=adapters, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if re.search(r"passed|failed|SUMMARY|^FAILED", line)]
     # racecheck's warnings are of kernels of CuPy's own, and end with its exit code as errors do
     fine = done.returncode == 0 or (done.returncode == 9 and "(0 errors" in done.stdout)

@@ -7,7 +7,7 @@ MEASURED  Rows of uniform ids copied into [N, 16], 64 ahead, one thread: ordinar
 RESULT    2026-11-26, Intel Xeon (model 207, AVX-512), 2 cores, last cache 300 MiB, load 2 to 3.5. Streamed over cached,
           written alone / written and read: 1.7 MB 0.88 / 1.06; 6.8 MB 0.85 / 0.90; 27 MB 0.87 / 0.92; 109 MB 0.92 /
           0.95 (medians; the least to the largest by round 0.71-1.6).
-VERDICT   Stayed, from 16 MiB on (bindings/lookup.cpp, uncached_bytes). Here it would pay from 7 MB already, by a tenth,
+VERDICT   Stayed, from 16 MiB on (library/run.hpp, uncached_bytes). Here it would pay from 7 MB already, by a tenth,
           and even where the last cache would hold the output, against what lookup.cpp assumes.
 """
 

@@ -1,7 +1,7 @@
 // Rows brought to the present, see fastfm_core/contract.py, catch_up_rows_*.
+#include "../library/isa.hpp"
 #include "arrays.hpp"
 #include "fastfm/pieces.hpp"
-#include "isa.hpp"
 #include "states.hpp"
 #include <vector>
 

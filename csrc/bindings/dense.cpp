@@ -1,9 +1,9 @@
 // Dense helpers and losses.
+#include "../library/run.hpp"
 #include "arrays.hpp"
 #include "fastfm/loss.hpp"
 #include "fastfm/pieces.hpp"
 #include "fastfm/random.hpp"
-#include "isa.hpp"
 #include <vector>
 
 namespace fastfm {
@@ -163,20 +163,11 @@ py::tuple batch_norm_backward(py::handle object, py::handle input, py::handle me
     });
 }
 
-// Sum of loss(mass, low, high) over all samples, over their mass: the sum of their weights, or their number.
+// mean_over of library/run.hpp without the GIL
 template <class Float, class Loss>
-double mean_over(int64_t count, int64_t bytes_each, const Float* weights, Loss&& loss) {
-    const int64_t pieces = pieces_of(count, bytes_each);
-    double mass = weights ? 0 : double(count);
-    if (weights)
-        for (int64_t b = 0; b < count; ++b) mass += weights[b];
-    if (mass == 0) mass = 1; // a batch without weight has loss 0
-    std::vector<double> parts(pieces);
+double mean_of(int64_t count, int64_t bytes_each, const Float* weights, Loss&& loss) {
     const py::gil_scoped_release release;
-    pool::run(pieces, [&](int64_t p) { parts[p] = loss(mass, cut(count, pieces, p), cut(count, pieces, p + 1)); });
-    double sum = 0;
-    for (const double part : parts) sum += part;
-    return sum / mass;
+    return mean_over(count, bytes_each, weights, loss);
 }
 
 // (mean loss, its gradient [B]) of one of loss.hpp's losses
@@ -188,7 +179,7 @@ template <class Loss> py::tuple mean_loss(py::handle object, py::handle labels, 
         const auto* weight = weights.is_none() ? nullptr : columns_of<Float>(weights, "weights", given.size());
         py::array grad = result(py::dtype::of<Float>(), {given.size()});
         auto* to = data_of<Float>(grad);
-        const double mean = mean_over(given.size(), 64, weight, [&](double mass, int64_t low, int64_t high) {
+        const double mean = mean_of(given.size(), 64, weight, [&](double mass, int64_t low, int64_t high) {
             return loss(given.data, wanted, weight, mass, to, low, high);
         });
         return py::make_tuple(mean, grad);
@@ -205,7 +196,7 @@ template <class Loss> py::tuple mean_group_loss(py::handle object, py::handle we
         const auto* weight = weights.is_none() ? nullptr : columns_of<Float>(weights, "weights", count);
         py::array grad = result(py::dtype::of<Float>(), {count, columns});
         auto* to = data_of<Float>(grad);
-        const double mean = mean_over(count, 64 * columns, weight, [&](double mass, int64_t low, int64_t high) {
+        const double mean = mean_of(count, 64 * columns, weight, [&](double mass, int64_t low, int64_t high) {
             return loss(given.data, columns, weight, mass, to, low, high);
         });
         return py::make_tuple(mean, grad);

@@ -1,14 +1,9 @@
 // Lookups and interactions of given field vectors.
+#include "../library/run.hpp"
 #include "arrays.hpp"
-#include "fastfm/pieces.hpp"
-#include "isa.hpp"
 
 namespace fastfm {
 namespace {
-
-template <class Stored> int64_t row_bytes(const Table<Stored>& table) {
-    return table.dim * int64_t(sizeof(Stored)) + 16;
-}
 
 // Numbers of 16 bits come as uint16.
 template <class Stored> Table<Stored> table_of(py::handle object, py::handle linear) {
@@ -63,13 +58,8 @@ py::array pool_slots(py::handle table, const std::string& half, py::handle ids, 
             const auto batch = batch_of<Float, decltype(id)>(ids, offsets, coefficients, 1, false);
             py::array out = result(py::dtype::of<Float>(), {batch.slots, from.dim});
             auto* to = data_of<Float>(out);
-            const auto& kernels = lookup_kernels_of<Stored, decltype(id)>(current_isa());
-            const int64_t bytes =
-                row_bytes(from) * std::max<int64_t>(1, batch.entries.count / std::max<int64_t>(1, batch.slots));
             const py::gil_scoped_release release;
-            in_pieces(batch.slots, bytes, [&](int64_t low, int64_t high) {
-                kernels.pool_slots(from, batch.entries, batch.pooled, to, low, high);
-            });
+            run_pool_slots(from, batch.entries, batch.slots, batch.pooled, to);
             return out;
         });
     });
@@ -86,21 +76,14 @@ py::tuple pool_largest(py::handle table, py::handle ids, py::handle offsets, py:
             py::array winners = result(py::dtype::of<int64_t>(), {batch.slots, from.dim});
             auto* to = data_of<Float>(out);
             auto* won = data_of<int64_t>(winners);
-            const auto& kernels = row_kernels_of<Float, decltype(id)>(current_isa());
-            const int64_t bytes =
-                row_bytes(from) * std::max<int64_t>(1, batch.entries.count / std::max<int64_t>(1, batch.slots));
             {
                 const py::gil_scoped_release release;
-                in_pieces(batch.slots, bytes, [&](int64_t low, int64_t high) {
-                    kernels.pool_largest(from, batch.entries, to, won, low, high);
-                });
+                run_pool_largest(from, batch.entries, batch.slots, to, won);
             }
             return py::make_tuple(out, winners);
         });
     });
 }
-
-constexpr int64_t uncached_bytes = 1 << 24; // a larger output is not found in the caches by whoever reads it
 
 // Outputs of embedding_fm, and their arrays.
 template <class Float> struct Outputs {
@@ -112,15 +95,14 @@ template <class Float> struct Outputs {
         : first(result(py::dtype::of<Float>(), {samples})), pair(result(py::dtype::of<Float>(), {samples})),
           sums(result(py::dtype::of<Float>(), {samples, dim})), deep(py::none()), pointers{} {
         if (numbers) require_size("dense", numbers.size(), samples);
-        const bool whole_lines = dim * sizeof(Float) % 64 == 0;
-        pointers.stream_sums = whole_lines && sums.nbytes() >= uncached_bytes;
+        pointers.stream_sums = streams(data_of<Float>(sums), dim, dim, samples);
         if (wanted) {
             py::array wide = result(py::dtype::of<Float>(), {samples, fields * dim + numbers.size(1)}, true);
             pointers.deep = data_of<Float>(wide);
             pointers.deep_stride = wide.strides(0) / int64_t(sizeof(Float));
             pointers.numbers = numbers.data;
             pointers.extra = numbers.size(1);
-            pointers.stream_deep = whole_lines && wide.nbytes() >= uncached_bytes;
+            pointers.stream_deep = streams(pointers.deep, dim, pointers.deep_stride, samples);
             deep = std::move(wide);
         }
         pointers.first = data_of<Float>(first);
@@ -141,14 +123,9 @@ py::tuple embedding_fm(py::handle table, py::handle linear, const std::string& h
             const auto batch = batch_of<Float, decltype(id)>(ids, offsets, coefficients, fields, terms);
             if (deep && terms) refuse("deep", "needs slots, and these entries are pooled into none");
             const Outputs<Float> out(batch.samples, fields, from.dim, deep, look<const Float, 2>(dense, "dense"));
-            const auto& kernels = lookup_kernels_of<Stored, decltype(id)>(current_isa());
-            const int64_t bytes =
-                row_bytes(from) * std::max(fields, batch.entries.count / std::max<int64_t>(1, batch.samples));
             {
                 const py::gil_scoped_release release;
-                in_pieces(batch.samples, bytes, [&](int64_t low, int64_t high) {
-                    kernels.embedding_fm(from, batch.entries, batch.pooled, out.pointers, low, high);
-                });
+                run_embedding_fm(from, batch.entries, batch.samples, batch.pooled, out.pointers);
             }
             return out.tuple();
         });
@@ -163,11 +140,9 @@ py::tuple fm_of_slots(py::handle slots, int64_t fields, py::handle dense, bool d
         const int64_t count = need<const Float, 2>(slots, "slots").size();
         if (fields < 1 || count % fields) refuse("slots", "are no whole number of samples");
         const Outputs<Float> out(count / fields, fields, from.dim, deep, look<const Float, 2>(dense, "dense"));
-        const auto& kernels = dense_kernels_of<Float>(current_isa());
         {
             const py::gil_scoped_release release;
-            in_pieces(count / fields, fields * row_bytes(from),
-                      [&](int64_t low, int64_t high) { kernels.fm_of_slots(from, fields, out.pointers, low, high); });
+            run_fm_of_slots(from, fields, count / fields, out.pointers);
         }
         return out.tuple();
     });
@@ -181,11 +156,8 @@ py::array interact(py::handle fields, bool per_dim) {
         const auto dtype = py::dtype::of<Float>();
         py::array out = per_dim ? result(dtype, {e.size(), e.size(2)}) : result(dtype, {e.size()});
         auto* to = data_of<Float>(out);
-        const auto& kernels = dense_kernels_of<Float>(current_isa());
         const py::gil_scoped_release release;
-        in_pieces(e.size(), e.size(1) * e.size(2) * int64_t(sizeof(Float)), [&](int64_t low, int64_t high) {
-            kernels.interact({e.data, e.size(1), e.size(2)}, per_dim, to, low, high);
-        });
+        run_interact(Fields<Float>{e.data, e.size(1), e.size(2)}, e.size(), per_dim, to);
         return out;
     });
 }
@@ -207,11 +179,8 @@ py::array interact_backward(py::handle grad, py::handle fields, bool per_dim) {
         }
         py::array out = result(py::dtype::of<Float>(), {e.size(), e.size(1), e.size(2)});
         auto* to = data_of<Float>(out);
-        const auto& kernels = dense_kernels_of<Float>(current_isa());
         const py::gil_scoped_release release;
-        in_pieces(e.size(), 2 * e.size(1) * e.size(2) * int64_t(sizeof(Float)), [&](int64_t low, int64_t high) {
-            kernels.interact_backward({e.data, e.size(1), e.size(2)}, per_dim, weights, to, low, high);
-        });
+        run_interact_backward(Fields<Float>{e.data, e.size(1), e.size(2)}, e.size(), per_dim, weights, to);
         return out;
     });
 }

@@ -1,7 +1,7 @@
 // Interactions of chosen pairs of field vectors.
+#include "../library/isa.hpp"
 #include "arrays.hpp"
 #include "fastfm/pieces.hpp"
-#include "isa.hpp"
 #include <cstring>
 #include <vector>
 

@@ -1,61 +1,35 @@
 // Row plans, lazy row gradients and the optimizers' rules on rows.
+#include "../library/isa.hpp"
 #include "arrays.hpp"
-#include "fastfm/pieces.hpp"
-#include "fastfm/plan.hpp"
-#include "isa.hpp"
+#include "fastfm/planning.hpp"
 #include "states.hpp"
+#include <optional>
 #include <vector>
 
 namespace fastfm {
 namespace {
 
-constexpr int64_t bucket_bits = 8;
-
 // (rows [U], segments [U+1], order [N]) of ids [N] below table_rows, both below 2^31
 template <class Id> py::tuple plan_of(py::handle object, int64_t table_rows) {
     const auto ids = need<const Id, 1>(object, "ids");
     const int64_t count = ids.size();
-    int64_t bits = 1;
-    while (bits < 63 && int64_t(1) << bits < table_rows) ++bits;
-    if (bits > 31 || count >= int64_t(1) << 31) refuse("ids", "or the table have more than 2^31 rows");
-    const int64_t shift = std::max<int64_t>(0, bits - bucket_bits), buckets = int64_t(1) << (bits - shift);
-    const int64_t pieces = pieces_of(count, 16);
+    if (table_rows > most_plannable || count >= most_plannable) refuse("ids", "or the table have more than 2^31 rows");
     py::array keys = result(py::dtype::of<uint64_t>(), {count}), spare = result(py::dtype::of<uint64_t>(), {count});
     py::array order = result(py::dtype::of<int32_t>(), {count});
     auto *key = data_of<uint64_t>(keys), *room = data_of<uint64_t>(spare);
     auto* places = data_of<int32_t>(order);
-    std::vector<int64_t> next(pieces * buckets), borders(buckets + 1), distinct(buckets + 1);
+    std::optional<Planning<Id>> plan;
     {
         const py::gil_scoped_release release;
-        pool::run(pieces, [&](int64_t p) {
-            count_ids(ids.data, cut(count, pieces, p), cut(count, pieces, p + 1), shift, &next[p * buckets]);
-        });
-        int64_t place = 0;
-        for (int64_t bucket = 0; bucket < buckets; ++bucket) {
-            borders[bucket] = place;
-            for (int64_t p = 0; p < pieces; ++p) place += std::exchange(next[p * buckets + bucket], place);
-        }
-        borders[buckets] = count;
-        pool::run(pieces, [&](int64_t p) {
-            scatter_keys(ids.data, cut(count, pieces, p), cut(count, pieces, p + 1), shift, &next[p * buckets], key);
-        });
-        in_pieces(buckets, 16 * count / buckets, [&](int64_t low, int64_t high) {
-            for (int64_t b = low; b < high; ++b)
-                distinct[b + 1] = sort_bucket(key, room, borders[b], borders[b + 1], shift, places);
-        });
-        for (int64_t b = 0; b < buckets; ++b) distinct[b + 1] += distinct[b];
+        plan.emplace(ids.data, count, table_rows, key, room, places);
     }
-    py::array rows = result(py::dtype::of<Id>(), {distinct[buckets]});
-    py::array segments = result(py::dtype::of<int64_t>(), {distinct[buckets] + 1});
+    py::array rows = result(py::dtype::of<Id>(), {plan->distinct()});
+    py::array segments = result(py::dtype::of<int64_t>(), {plan->distinct() + 1});
     auto* row = data_of<Id>(rows);
     auto* segment = data_of<int64_t>(segments);
-    segment[distinct[buckets]] = count;
     {
         const py::gil_scoped_release release;
-        in_pieces(buckets, 16 * count / buckets, [&](int64_t low, int64_t high) {
-            for (int64_t b = low; b < high; ++b)
-                write_segments(key, borders[b], borders[b + 1], distinct[b], row, segment);
-        });
+        plan->write(row, segment);
     }
     return py::make_tuple(rows, segments, order);
 }
@@ -139,18 +113,10 @@ auto with_gradients(py::handle table, const py::tuple& plan, const py::tuple& so
     });
 }
 
-// Runs work(low, high) over the plan's rows, cut where the number of entries is about equal.
-template <class Float, class Id, class Work> void over_rows(const RowGradients<Float, Id>& gradients, Work&& work) {
+// over_rows of planning.hpp without the GIL
+template <class Float, class Id, class Work> void in_rows(const RowGradients<Float, Id>& gradients, Work&& work) {
     const py::gil_scoped_release release;
-    const auto& plan = gradients.plan;
-    const int64_t bytes = gradients.columns() * int64_t(sizeof(Float)) + 32;
-    const int64_t pieces = std::min(pieces_of(plan.entries, bytes), std::max<int64_t>(1, plan.count));
-    const auto border = [&](int64_t p) {
-        if (p == pieces) return plan.count;
-        return std::lower_bound(plan.segments, plan.segments + plan.count, cut(plan.entries, pieces, p)) -
-               plan.segments;
-    };
-    pool::run(pieces, [&](int64_t p) { work(border(p), border(p + 1)); });
+    over_rows(gradients, work);
 }
 
 template <class Float> Rows<Float> weights_of(py::handle object, const Array<Float, 2>& table) {
@@ -167,7 +133,7 @@ py::array materialize_rows(py::handle table, const py::tuple& plan, const py::tu
         using Float = std::remove_reference_t<decltype(*rows.data)>;
         py::array out = result(py::dtype::of<Float>(), {gradients.plan.count, gradients.columns()});
         auto* to = data_of<Float>(out);
-        over_rows(gradients, [&](int64_t low, int64_t high) { kernels.materialize(gradients, to, low, high); });
+        in_rows(gradients, [&](int64_t low, int64_t high) { kernels.materialize(gradients, to, low, high); });
         return out;
     });
 }
@@ -175,8 +141,8 @@ py::array materialize_rows(py::handle table, const py::tuple& plan, const py::tu
 double row_gradient_norm2(py::handle table, const py::tuple& plan, const py::tuple& source) {
     return with_gradients(table, plan, source, [](const auto& kernels, const auto& gradients, const auto&) {
         std::vector<double> squares(gradients.plan.count);
-        over_rows(gradients,
-                  [&](int64_t low, int64_t high) { kernels.squared_norms(gradients, squares.data(), low, high); });
+        in_rows(gradients,
+                [&](int64_t low, int64_t high) { kernels.squared_norms(gradients, squares.data(), low, high); });
         double sum = 0;
         for (const double square : squares) sum += square;
         return sum;
@@ -212,7 +178,7 @@ void update_rows_sgd(py::handle table, const py::tuple& plan, const py::tuple& s
         using Float = std::remove_reference_t<decltype(*rows.data)>;
         const auto weights = weights_of(table, rows);
         const auto rate = rate_of<Float>(lr, l2, grad_scale);
-        over_rows(gradients, [&](int64_t low, int64_t high) { kernels.sgd(gradients, weights, rate, low, high); });
+        in_rows(gradients, [&](int64_t low, int64_t high) { kernels.sgd(gradients, weights, rate, low, high); });
     });
 }
 
@@ -222,7 +188,7 @@ void update_rows_adagrad(py::handle table, py::handle accumulator, const py::tup
         using Float = std::remove_reference_t<decltype(*rows.data)>;
         const auto weights = weights_of(table, rows), sums = state_of(accumulator, "accumulator", rows);
         const auto rate = rate_of<Float>(lr, l2, grad_scale);
-        over_rows(gradients, [&](int64_t low, int64_t high) {
+        in_rows(gradients, [&](int64_t low, int64_t high) {
             kernels.adagrad(gradients, weights, sums, rate, Float(eps), low, high);
         });
     });
@@ -234,7 +200,7 @@ void update_rows_rowwise_adagrad(py::handle table, py::handle accumulator, const
         using Float = std::remove_reference_t<decltype(*rows.data)>;
         const auto weights = weights_of(table, rows), sums = row_state_of(accumulator, "accumulator", rows);
         const auto rate = rate_of<Float>(lr, l2, grad_scale);
-        over_rows(gradients, [&](int64_t low, int64_t high) {
+        in_rows(gradients, [&](int64_t low, int64_t high) {
             kernels.rowwise_adagrad(gradients, weights, sums, rate, Float(eps), low, high);
         });
     });
@@ -249,7 +215,7 @@ void update_rows_adam(py::handle table, py::handle moment1, py::handle moment2, 
         const auto first = state_of(moment1, "moment1", rows), second = state_of(moment2, "moment2", rows);
         const auto rate = rate_of<Float>(step_size, l2, grad_scale);
         const AdamStep<Float> now{Float(step_size), Float(correction), Float(kept)};
-        over_rows(gradients, [&](int64_t low, int64_t high) {
+        in_rows(gradients, [&](int64_t low, int64_t high) {
             kernels.adam(gradients, weights, first, second, rate, now, beta1, beta2, Float(eps), low, high);
         });
     });
@@ -263,7 +229,7 @@ void update_rows_ftrl(py::handle table, py::handle dual, py::handle accumulator,
         const auto weights = weights_of(table, rows);
         const auto duals = state_of(dual, "dual", rows), sums = state_of(accumulator, "accumulator", rows);
         const auto rate = rate_of<Float>(lr, l2, grad_scale);
-        over_rows(gradients, [&](int64_t low, int64_t high) {
+        in_rows(gradients, [&](int64_t low, int64_t high) {
             kernels.ftrl(gradients, weights, duals, sums, rate, Float(beta), Float(l1), Float(ridge), low, high);
         });
     });

@@ -1,6 +1,6 @@
 // fastfm_core._native.Program: program.hpp for NumPy arrays. Tables are held, not copied; all other arrays are copied.
+#include "../library/program.hpp"
 #include "arrays.hpp"
-#include "program.hpp"
 #include <algorithm>
 #include <pybind11/stl.h>
 #include <stdexcept>
@@ -147,7 +147,7 @@ class BoundProgram {
 } // namespace
 
 void bind_scoring(py::module_& module) {
-    py::class_<BoundProgram>(module, "Program", "Instructions on the columns of a row; see csrc/bindings/program.hpp.")
+    py::class_<BoundProgram>(module, "Program", "Instructions on the columns of a row; see csrc/library/program.hpp.")
         .def(py::init<>())
         .def("allocate", &BoundProgram::allocate)
         .def("constant", &BoundProgram::constant)

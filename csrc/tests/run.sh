@@ -34,7 +34,7 @@ list_jobs() { # a line for each: source and its flags
     for source in "${sources[@]}"; do
         case "$source" in
         test_pool.cpp) printf '%s %s\n' "$source" "$flags" "$source" "$flags -DFASTFM_NO_FUTEX" ;;
-        test_text.cpp | test_program.cpp) printf '%s %s\n' "$source" "$flags" ;;
+        test_text.cpp | test_program.cpp | test_saved_program.cpp | test_xla.cpp) printf '%s %s\n' "$source" "$flags" ;;
         *) for isa in "${isas[@]}"; do printf '%s %s\n' "$source" "$flags $isa"; done ;;
         esac
     done

@@ -1,5 +1,6 @@
-// plan.hpp against a stable sort: any number of pieces and buckets, tables of one row to 2^31 - 1 rows.
-#include "fastfm/plan.hpp"
+// plan.hpp and planning.hpp against a stable sort: any number of pieces and buckets, tables of one row to 2^31 - 1
+// rows.
+#include "fastfm/planning.hpp"
 #include "rows.hpp"
 
 using namespace fastfm;
@@ -47,17 +48,35 @@ template <class Id> Planned<Id> plan(const Buffer<Id>& ids, int64_t table_rows, 
     return made;
 }
 
+// The same by planning.hpp, on the pool.
+template <class Id> Planned<Id> plan_on_pool(const Buffer<Id>& ids, int64_t table_rows) {
+    const int64_t count = ids.size();
+    Buffer<uint64_t> keys(count), spare(count);
+    Planned<Id> made{Buffer<int32_t>(count), {}, {}};
+    const Planning<Id> planning(ids.data(), count, table_rows, keys.data(), spare.data(), made.order.data());
+    Buffer<Id> rows(planning.distinct());
+    Buffer<int64_t> segments(planning.distinct() + 1);
+    planning.write(rows.data(), segments.data());
+    made.rows.assign(rows.begin(), rows.end());
+    made.segments.assign(segments.begin(), segments.end());
+    return made;
+}
+
 template <class Id> void check_plan(const Buffer<Id>& ids, int64_t table_rows) {
     const auto order = sorted_entries(ids);
     const auto rows = distinct_rows(ids);
     const auto segments = segment_starts(ids);
+    const auto check = [&](const Planned<Id>& made) {
+        CHECK(std::equal(order.begin(), order.end(), made.order.data()));
+        CHECK(std::equal(rows.begin(), rows.end(), made.rows.begin(), made.rows.end()));
+        CHECK(segments == made.segments);
+    };
     for (const int64_t pieces : {1, 2, 5})
-        for (const int64_t bucket_bits : {1, 8}) {
-            const auto made = plan(ids, table_rows, pieces, bucket_bits);
-            CHECK(std::equal(order.begin(), order.end(), made.order.data()));
-            CHECK(std::equal(rows.begin(), rows.end(), made.rows.begin(), made.rows.end()));
-            CHECK(segments == made.segments);
-        }
+        for (const int64_t bucket_bits : {1, 8}) check(plan(ids, table_rows, pieces, bucket_bits));
+    for (const int threads : {1, 3}) {
+        pool::set_threads(threads);
+        check(plan_on_pool(ids, table_rows));
+    }
 }
 
 template <class Id> void test_plans() {

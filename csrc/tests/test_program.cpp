@@ -1,6 +1,6 @@
-// bindings/program.cpp: lookups of every kind, in blocks and on threads, against the formulas one sample at a time.
-#include "../bindings/program.cpp"
+// library/program.cpp: lookups of every kind, in blocks and on threads, against the formulas one sample at a time.
 #include "../isa/fill.hpp"
+#include "../library/program.cpp"
 #include "check.hpp"
 
 namespace fastfm {

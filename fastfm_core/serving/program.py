@@ -44,16 +44,15 @@ class Sides(NamedTuple):
 class Programs:
     """The C++ programs of a graph, by side. Without ``sides`` there is USER's alone, whose result is the logit.
 
+    made  makes an empty program; None: C++ ones
     item  where items are computed at the moment: ITEM, or FUSED
     """
 
-    def __init__(self, graph: Graph, sides: Sides | None = None) -> None:
-        backends.get("native")  # says why, where it cannot run
-        from fastfm_core import _native  # type: ignore[attr-defined]
-
+    def __init__(self, graph: Graph, sides: Sides | None = None, made: Callable[[], Any] | None = None) -> None:
+        made = made or _native_program
         graph = graph._replace(logit=folded(graph.logit, {}))
         self.sides = sides or Sides(np.ones(graph.fields, bool), np.ones(graph.numbers, bool))
-        self.programs = [_native.Program() for _ in range(4)]
+        self.programs = [made() for _ in range(4)]
         self._emitted: dict[Any, Columns] = {}
         self._looked_up: dict[Any, dict[str, Columns]] = {}
         self._results: dict[Columns, Columns] = {}
@@ -178,6 +177,13 @@ class Programs:
         places = [made[part].begin if part in made else -1 for part in widths]
         self.programs[side].lookup(table, linear, fields, list(lookup.shifts), *places)
         return made
+
+
+def _native_program() -> Any:
+    backends.get("native")  # says why, where it cannot run
+    from fastfm_core import _native  # type: ignore[attr-defined]
+
+    return _native.Program()
 
 
 def _parts_by_lookup(graph: Graph) -> dict[Any, set[str]]:

@@ -7,6 +7,7 @@ once. Every score has the same bits on any number of threads, alone and in any b
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from fastfm_core.contract import Batch, Entries
 from fastfm_core.errors import InputError
 from fastfm_core.serving.graph import Graph, graph_of
 from fastfm_core.serving.program import Programs, Sides
+from fastfm_core.serving.saved import Recording
 from fastfm_core.serving.values import FUSED, ITEM, PAIR, USER
 
 
@@ -39,6 +41,12 @@ class Scorer:
             raise InputError(f"ids have {ids.shape[1]} columns, the model has {self._graph.fields} fields")
         dense = None if numbers is None else np.atleast_2d(numbers)
         return self.score(Batch(Entries(ids.reshape(-1), ids.shape[1]), dense))
+
+    def save(self, path: str | Path) -> None:
+        """Writes the scorer to a file that programs without Python open and score with (docs/hosts/c_and_rust.md), with
+        the tables as they are now; whole or not at all. InputError where it cannot be written."""
+        recording = Programs(self._graph, made=Recording).programs[USER]
+        recording.write(path, self._graph.fields, self._graph.numbers)
 
     def ranker(self, user_fields: np.ndarray, user_numbers: np.ndarray | None = None) -> Ranker:
         """The same model with its sides apart.

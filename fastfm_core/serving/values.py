@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 USER, ITEM, PAIR, FUSED = range(4)
-ROW = -1  # where columns are, beside given matrices from 0 on: csrc/bindings/program.hpp
+ROW = -1  # where columns are, beside given matrices from 0 on: csrc/library/program.hpp
 
 
 class Columns(NamedTuple):

@@ -161,6 +161,7 @@ def test_mistakes_cost_a_line(capsys: pytest.CaptureFixture[str], folder: Path) 
     )
     assert cli.main(["export", "model", "--onnx", "absent/model.onnx"]) == 2
     assert "there is no folder" in capsys.readouterr().err
-    assert cli.main(["export", "model"]) == 2
-    assert "--onnx" in capsys.readouterr().err
+    for target in ([], ["--onnx", "model.onnx", "--scorer", "scorer"]):
+        assert cli.main(["export", "model", *target]) == 2
+        assert "--scorer" in capsys.readouterr().err
     assert not list(folder.iterdir())

@@ -34,6 +34,7 @@
 #include <utility>
 
 #include "fastfm/cpu.hpp"
+#include "fastfm/linkage.hpp"
 #include "fastfm/sleep.hpp"
 
 namespace fastfm::pool {
@@ -158,8 +159,14 @@ inline Pool& make() {
     return *new (memory) Pool;
 }
 
+// A program that links libfastfm uses the pool in it, so that a process has one; with the headers alone it has its own.
+#ifdef FASTFM_LINKED
+FASTFM_API extern Pool& the_pool;
+FASTFM_API extern std::atomic<int> width;
+#else
 inline Pool& the_pool = make();
 inline std::atomic<int> width{1};
+#endif
 
 } // namespace detail
 

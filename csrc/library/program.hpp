@@ -7,6 +7,7 @@
 // sample is computed from that sample alone, in one order.
 #pragma once
 #include "fastfm/contract.hpp"
+#include "fastfm/linkage.hpp"
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -49,7 +50,7 @@ class Instruction {
     virtual void run(Block& block) const = 0;
 };
 
-class Program {
+class FASTFM_API Program {
   public:
     // A buffer of `width` columns; returns the first of them. Columns of two buffers are no neighbours.
     int64_t allocate(int64_t width);

@@ -1,0 +1,18 @@
+# The version is fastfm.h's. Before 1.0 another second number is another interface.
+file(STRINGS "${CMAKE_CURRENT_LIST_DIR}/../include/fastfm.h" _fastfm_line REGEX "^#define FASTFM_VERSION ")
+string(REGEX MATCH "([0-9]+\\.[0-9]+)\\.[0-9]+" PACKAGE_VERSION "${_fastfm_line}")
+set(_fastfm_interface "${CMAKE_MATCH_1}")
+unset(_fastfm_line)
+
+if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+    set(PACKAGE_VERSION_EXACT TRUE)
+endif()
+string(REGEX MATCH "^[0-9]+\\.[0-9]+" _fastfm_asked "${PACKAGE_FIND_VERSION}.0")
+if(PACKAGE_FIND_VERSION VERSION_LESS_EQUAL PACKAGE_VERSION AND _fastfm_asked VERSION_EQUAL _fastfm_interface)
+    set(PACKAGE_VERSION_COMPATIBLE TRUE)
+endif()
+if(NOT CMAKE_SIZEOF_VOID_P EQUAL 8 AND NOT "${CMAKE_SIZEOF_VOID_P}" STREQUAL "")
+    set(PACKAGE_VERSION_UNSUITABLE TRUE)
+endif()
+unset(_fastfm_asked)
+unset(_fastfm_interface)
