@@ -1,5 +1,6 @@
 // What the functions of fastfm.h share: errors as codes, and the caller's structures checked and read as the kernels'.
 #pragma once
+#include "entries.hpp"
 #include "fastfm.h"
 #include "fastfm/contract.hpp"
 #include <cstdint>
@@ -70,8 +71,6 @@ inline Rows<float> weights_of(const fastfm_matrix& table) { return {table.data, 
 int64_t slots_of(const fastfm_entries* given);
 // Checks that ids are there and, unless that was done before, are rows of a table of so many.
 void require_ids(const fastfm_entries& given, int64_t table_rows);
-// Refuses the first of these numbers that is no row.
-template <class Id> void require_rows(const Id* ids, int64_t count, int64_t table_rows, const char* name);
 
 // c_i of checked entries into out [N]. False, and nothing written, where all are 1 or the values themselves.
 bool write_coefficients(const fastfm_entries& given, float* out);

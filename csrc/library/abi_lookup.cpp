@@ -2,6 +2,7 @@
 #include "abi.hpp"
 #include "run.hpp"
 #include <memory>
+#include <numeric>
 
 using namespace fastfm;
 using abi::guarded;
@@ -157,11 +158,8 @@ int fastfm_entry_slots(const fastfm_entries* entries, int32_t* out) {
         const int64_t slots = abi::slots_of(entries);
         need(out, entries->count, "out");
         if (slots > INT32_MAX) abi::refuse("entries have more than 2^31 slots");
-        for (int64_t s = 0; s < slots; ++s) {
-            const int64_t begin = entries->offsets ? entries->offsets[s] : s;
-            const int64_t end = entries->offsets ? entries->offsets[s + 1] : s + 1;
-            for (int64_t i = begin; i < end; ++i) out[i] = int32_t(s);
-        }
+        if (entries->offsets) write_slots(entries->offsets, slots, out);
+        else std::iota(out, out + slots, 0);
     });
 }
 

@@ -2,10 +2,7 @@
 #include "abi.hpp"
 #include "fastfm/loss.hpp"
 #include "run.hpp"
-#include <cmath>
 #include <cstdio>
-#include <limits>
-#include <type_traits>
 
 namespace fastfm::abi {
 namespace {
@@ -75,21 +72,6 @@ int64_t slots_of(const fastfm_entries* given) {
     return given->slots;
 }
 
-template <class Id> void require_rows(const Id* ids, int64_t count, int64_t table_rows, const char* name) {
-    // The sign of id | (last - id) says whether an id lies outside of 0 .. last, for many ids at a time.
-    using Bits = std::make_unsigned_t<Id>;
-    const auto last = Bits(std::min<int64_t>(table_rows - 1, std::numeric_limits<Id>::max()));
-    Bits signs = 0;
-    for (int64_t i = 0; i < count; ++i) signs |= Bits(ids[i]) | (last - Bits(ids[i]));
-    if (Id(signs) >= 0) return;
-    for (int64_t i = 0; i < count; ++i)
-        if (uint64_t(int64_t(ids[i])) >= uint64_t(table_rows))
-            refuse(std::string(name) + "[" + std::to_string(i) + "] is " + std::to_string(ids[i]) +
-                   ", outside the table's rows 0.." + std::to_string(table_rows - 1));
-}
-template void require_rows(const int32_t*, int64_t, int64_t, const char*);
-template void require_rows(const int64_t*, int64_t, int64_t, const char*);
-
 void require_ids(const fastfm_entries& given, int64_t table_rows) {
     by_id(given.id_bits, "entries.id_bits", [&](auto id) {
         const auto* ids = static_cast<const decltype(id)*>(given.ids);
@@ -98,16 +80,10 @@ void require_ids(const fastfm_entries& given, int64_t table_rows) {
     });
 }
 
-// As fastfm_core/backends/shared.py does it, to the bit: 1/n or its root in double, rounded, times x_i.
 bool write_coefficients(const fastfm_entries& given, float* out) {
-    const bool mean = given.pooling == FASTFM_MEAN;
-    if (!given.offsets || !(mean || given.pooling == FASTFM_SQRTN)) return false;
-    for (int64_t s = 0; s < given.slots; ++s) {
-        const double share = 1.0 / double(std::max<int64_t>(1, given.offsets[s + 1] - given.offsets[s]));
-        const auto factor = float(mean ? share : std::sqrt(share));
-        for (int64_t i = given.offsets[s]; i < given.offsets[s + 1]; ++i)
-            out[i] = given.values ? given.values[i] * factor : factor;
-    }
+    const bool root = given.pooling == FASTFM_SQRTN;
+    if (!given.offsets || !(root || given.pooling == FASTFM_MEAN)) return false;
+    fastfm::write_coefficients(given.offsets, given.slots, given.values, root, out);
     return true;
 }
 

@@ -2,7 +2,6 @@
 #include "abi.hpp"
 #include "fastfm/planning.hpp"
 #include "run.hpp"
-#include <cmath>
 #include <memory>
 #include <vector>
 
@@ -19,7 +18,7 @@ template <class Id> RowPlan<Id> plan_of(const fastfm_plan& given, int64_t table_
     need(given.segments, 1, "plan.segments"), need(given.order, given.entries, "plan.order");
     if (given.segments[0] != 0) refuse("plan.segments[0] is not 0");
     require_size("plan.segments[count]", given.segments[given.count], given.entries);
-    if (!given.unchecked && given.count > 0) abi::require_rows(rows, given.count, table_rows, "plan.rows");
+    if (!given.unchecked && given.count > 0) require_rows(rows, given.count, table_rows, "plan.rows");
     return {rows, given.segments, given.order, given.count, given.entries};
 }
 
@@ -74,12 +73,6 @@ Rate<float> rate_of(double lr, double l2, double grad_scale) { return {float(lr)
 
 void require_step(int64_t step) {
     if (step < 1) refuse("step is " + std::to_string(step) + ", steps are counted from 1");
-}
-
-// What Adam multiplies m, sqrt(v) and w with in a step.
-AdamStep<float> adam_step(int64_t step, double lr, double beta1, double beta2, double weight_decay) {
-    const double size = lr / (1.0 - std::pow(beta1, double(step)));
-    return {float(size), float(std::pow(1.0 - std::pow(beta2, double(step)), -0.5)), float(1.0 - lr * weight_decay)};
 }
 
 // Refuses rows that do not rise, or that have missed more steps than are known.
@@ -177,7 +170,7 @@ int fastfm_update_rows_adam_(const fastfm_matrix* table, const fastfm_matrix* mo
         require_step(step);
         const auto first = abi::state_of(moment1, "moment1", rows, rows.columns);
         const auto second = abi::state_of(moment2, "moment2", rows, rows.columns);
-        const auto now = adam_step(step, lr, beta1, beta2, weight_decay);
+        const auto now = adam_step<float>(step, lr, beta1, beta2, weight_decay);
         const Rate<float> rate{now.size, float(l2), float(grad_scale)};
         over_rows(gradients, [&](int64_t low, int64_t high) {
             kernels.adam(gradients, abi::weights_of(rows), first, second, rate, now, beta1, beta2, float(eps), low,
@@ -211,14 +204,14 @@ int fastfm_catch_up_rows_adam_(const fastfm_matrix* table, const fastfm_matrix* 
         if (plan) require_plan(plan);
         std::vector<AdamStep<float>> nows(size_t(known), AdamStep<float>{});
         for (int64_t k = 0; k < known; ++k)
-            nows[size_t(k)] = adam_step(step - known + 1 + k, rates[k], beta1, beta2, weight_decay);
+            nows[size_t(k)] = adam_step<float>(step - known + 1 + k, rates[k], beta1, beta2, weight_decay);
         abi::by_id(plan ? plan->id_bits : 32, "plan.id_bits", [&](auto id) {
             using Id = decltype(id);
             const auto* rows = plan ? static_cast<const Id*>(plan->rows) : nullptr;
             const int64_t count = plan ? plan->count : weights.rows;
             if (count == 0) return;
             if (plan) need(rows, count, "plan.rows");
-            if (plan && !plan->unchecked) abi::require_rows(rows, count, weights.rows, "plan.rows");
+            if (plan && !plan->unchecked) require_rows(rows, count, weights.rows, "plan.rows");
             const Missed<Id> missed{rows, count, last, step, known, weights.columns};
             require_missed(missed, plan && plan->unchecked);
             const auto& kernels = row_kernels_of<float, Id>(current_isa());

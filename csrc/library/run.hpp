@@ -3,6 +3,7 @@
 #pragma once
 #include "fastfm/pieces.hpp"
 #include "isa.hpp"
+#include <cmath>
 #include <vector>
 
 namespace fastfm {
@@ -65,6 +66,13 @@ void run_interact_backward(const Fields<Float>& fields, int64_t samples, bool pe
     const auto& kernels = dense_kernels_of<Float>(current_isa());
     in_pieces(samples, 2 * fields.fields * fields.dim * int64_t(sizeof(Float)),
               [&](int64_t low, int64_t high) { kernels.interact_backward(fields, per_dim, grad, out, low, high); });
+}
+
+// What Adam multiplies m, sqrt(v) and w with in a step, which is counted from 1.
+template <class Float>
+AdamStep<Float> adam_step(int64_t step, double lr, double beta1, double beta2, double weight_decay) {
+    const double size = lr / (1.0 - std::pow(beta1, double(step)));
+    return {Float(size), Float(std::pow(1.0 - std::pow(beta2, double(step)), -0.5)), Float(1.0 - lr * weight_decay)};
 }
 
 constexpr int64_t uncached_bytes = 1 << 24; // a larger output is not found in the caches by whoever reads it

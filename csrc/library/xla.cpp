@@ -23,7 +23,7 @@ void gather(Call& call) {
         using Id = decltype(id);
         const int64_t count = elements(ids), dim = table.dims[1];
         const auto* rows = data_of<const Id>(ids);
-        if (call.whole("check")) require_rows(rows, count, table.dims[0]);
+        if (call.whole("check")) require_rows(rows, count, table.dims[0], "ids");
         const Table<Float> from{data_of<const Float>(table), dim, dim, nullptr, 0};
         const Entries<Float, Id> entries{rows, count, 1, nullptr, nullptr};
         run_pool_slots(from, entries, count, false, data_of<Float>(out));
@@ -40,7 +40,7 @@ void bag(Call& call) {
         const auto bags = bags_of<Float>(call, ids, *memory);
         const int64_t dim = table.dims[1];
         const auto* rows = data_of<const Id>(ids);
-        if (call.whole("check")) require_rows(rows, bags.entries, table.dims[0]);
+        if (call.whole("check")) require_rows(rows, bags.entries, table.dims[0], "ids");
         const Table<Float> from{data_of<const Float>(table), dim, dim, nullptr, 0};
         const Entries<Float, Id> entries{rows, bags.entries, 1, bags.offsets, bags.coefficients};
         if (Mode(call.whole("mode")) == Mode::max) {
@@ -64,7 +64,7 @@ void embedding_fm(Call& call) {
         const int64_t columns = table.dims[1], dim = columns - lane;
         const int64_t fields = ids.dims[ids.rank - 1], count = elements(ids), samples = count / fields;
         const auto* rows = data_of<const Id>(ids);
-        if (call.whole("check")) require_rows(rows, count, table.dims[0]);
+        if (call.whole("check")) require_rows(rows, count, table.dims[0], "ids");
         const auto* weights = data_of<const Float>(table);
         const auto* linear = call.argument_if<Float>("linear");
         const Table<Float> from{weights, columns, dim, lane ? weights + dim : linear, lane ? columns : 1};

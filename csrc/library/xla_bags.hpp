@@ -2,7 +2,6 @@
 #pragma once
 #include "xla_call.hpp"
 #include "xla_plan.hpp"
-#include <cmath>
 
 namespace fastfm::xla {
 
@@ -44,18 +43,13 @@ template <class Float> Bags<Float> bags_of(Call& call, const Buffer& ids, Scratc
     const auto* values = call.argument_if<Float>("values");
     if (mode == Mode::sum || mode == Mode::max) return {count, entries, offsets, values};
     auto* const coefficients = memory.of<Float>(entries);
-    for (int64_t m = 0; m < count; ++m) {
-        const double factor = 1.0 / double(std::max<int64_t>(offsets[m + 1] - offsets[m], 1));
-        const auto each = Float(mode == Mode::mean ? factor : std::sqrt(factor));
-        for (int64_t i = offsets[m]; i < offsets[m + 1]; ++i) coefficients[i] = values ? values[i] * each : each;
-    }
+    write_coefficients(offsets, count, values, mode == Mode::sqrtn, coefficients);
     return {count, entries, offsets, coefficients};
 }
 
 template <class Float> const int32_t* slots_of(const Bags<Float>& bags, Scratch& memory) {
     auto* const slots = memory.of<int32_t>(bags.entries);
-    for (int64_t m = 0; m < bags.count; ++m)
-        std::fill(slots + bags.offsets[m], slots + bags.offsets[m + 1], int32_t(m));
+    write_slots(bags.offsets, bags.count, slots);
     return slots;
 }
 

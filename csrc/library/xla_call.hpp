@@ -1,9 +1,9 @@
 // One call of a handler by XLA: its arguments and results one after the other, and its attributes by name.
 #pragma once
+#include "entries.hpp"
 #include "fastfm/contract.hpp"
 #include "xla_abi.hpp"
 #include <cstring>
-#include <limits>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -65,22 +65,6 @@ template <class Work> void by_id(const Buffer& buffer, Work&& work) {
     if (buffer.type == type_int32) return work(int32_t{});
     if (buffer.type == type_int64) return work(int64_t{});
     throw std::logic_error("whole numbers are neither int32 nor int64");
-}
-
-// std::invalid_argument names the first id that is no row. The sign of id | (last - id) says it for many at a time.
-template <class Id> void require_rows(const Id* ids, int64_t count, int64_t rows) {
-    using Bits = std::make_unsigned_t<Id>;
-    if (count > 0 && rows > 0) {
-        const auto last = Bits(
-            rows - 1 < int64_t(std::numeric_limits<Id>::max()) ? rows - 1 : int64_t(std::numeric_limits<Id>::max()));
-        Bits signs = 0;
-        for (int64_t i = 0; i < count; ++i) signs |= Bits(ids[i]) | (last - Bits(ids[i]));
-        if (Id(signs) >= 0) return;
-    }
-    for (int64_t i = 0; i < count; ++i)
-        if (int64_t(ids[i]) < 0 || int64_t(ids[i]) >= rows)
-            throw std::invalid_argument("ids[" + std::to_string(i) + "] is " + std::to_string(ids[i]) +
-                                        ", outside the table's rows 0.." + std::to_string(rows - 1));
 }
 
 // Answers a frame: XLA's question for metadata, or work(Call&), whose exceptions become XLA's errors.

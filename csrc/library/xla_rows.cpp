@@ -27,11 +27,11 @@ template <class Float, class Id> struct Gradients {
             const auto bags = bags_of<Float>(call, ids, *memory);
             count = bags.entries;
             source.coefficients = bags.coefficients, source.entry_slots = slots_of(bags, *memory);
-            if (call.whole("check")) require_rows(rows, count, table.dims[0]);
+            if (call.whole("check")) require_rows(rows, count, table.dims[0], "ids");
             if (Mode(call.whole("mode")) == Mode::max) source.winners = winners_of(table, rows, bags);
         } else {
             source.coefficients = call.argument_if<Float>("values");
-            if (call.whole("check")) require_rows(rows, count, table.dims[0]);
+            if (call.whole("check")) require_rows(rows, count, table.dims[0], "ids");
         }
         plan = plan_of(rows, count, table.dims[0], *memory);
         if (call.whole("pairs")) {
@@ -91,7 +91,8 @@ enum class Rule : int64_t { sgd, adagrad, rowwise_adagrad, adam };
 // What rules are told, in double as the number types' own are rounded from.
 struct Told {
     Rule rule;
-    double lr, eps, beta1, beta2, step;
+    double lr, eps, beta1, beta2;
+    int64_t step;
 };
 
 // An array that is changed in place. XLA has copied it where nobody gave it away.
@@ -122,10 +123,9 @@ void update_rows(const RowGradients<Float, Id>& of, Rows<Float> weights, const B
         return run(
             [&](int64_t low, int64_t high) { kernels.rowwise_adagrad(of, weights, first, rate, eps, low, high); });
     const auto second = rows_of<Float>(*states[1]);
-    const auto size = Float(told.lr / (1.0 - std::pow(told.beta1, told.step)));
-    const AdamStep<Float> now{size, Float(std::pow(1.0 - std::pow(told.beta2, told.step), -0.5)), Float(1)};
+    const auto now = adam_step<Float>(told.step, told.lr, told.beta1, told.beta2, 0.0);
     run([&](int64_t low, int64_t high) {
-        kernels.adam(of, weights, first, second, {size, Float(0), Float(1)}, now, told.beta1, told.beta2, eps, low,
+        kernels.adam(of, weights, first, second, {now.size, Float(0), Float(1)}, now, told.beta1, told.beta2, eps, low,
                      high);
     });
 }
@@ -151,7 +151,7 @@ void update(Call& call) {
     told.lr = call.whole("traced") ? number_of(call) : call.real("lr");
     if (told.rule == Rule::adam) {
         const Buffer& step = call.argument();
-        by_id(step, [&](auto id) { told.step = double(*data_of<const decltype(id)>(step)); });
+        by_id(step, [&](auto id) { told.step = *data_of<const decltype(id)>(step); });
     }
     by_number(*given[0], [&](auto number) {
         by_id(ids, [&](auto id) {

@@ -11,8 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import fastfm_core
-from fastfm_core import backends
+from fastfm_core import backends, linking
 
 OLDEST = (0, 5, 0)
 VERSIONS = range(1, 4)  # minor versions of XLA's FFI 0 that csrc/library/xla_abi.hpp is the layout of
@@ -29,7 +28,7 @@ def require() -> None:
     if why := backends.why_unavailable("native"):
         raise ImportError(f"fastfm_jax needs fastfm_core's C++ kernels: {why}")
     backends.get("native")  # whose pool follows fastfm_core.threads
-    library = ctypes.CDLL(str(Path(fastfm_core.__file__).with_name("libfastfm.so")))
+    library = ctypes.CDLL(str(linking.library()))
     library.fastfm_xla_version(version)
     for target in TARGETS:
         _register(jax, target, library[f"fastfm_xla_{target}"], "cpu")

@@ -10,8 +10,8 @@ from pathlib import Path
 import jax
 import pytest
 
-import fastfm_core
 import fastfm_jax
+from fastfm_core import linking
 from fastfm_jax import library
 
 HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ def test_another_version_is_one_line_at_import(tmp_path: Path, monkeypatch: pyte
 
 
 def test_what_devices_are_given_says_that_it_is_for_the_cpu() -> None:
-    own = ctypes.CDLL(str(Path(fastfm_core.__file__).with_name("libfastfm.so")))
+    own = ctypes.CDLL(str(linking.library()))
     jax.ffi.register_ffi_target("fastfm_test_refuse", jax.ffi.pycapsule(own.fastfm_xla_refuse), platform="cpu")
     refuse = jax.ffi.ffi_call("fastfm_test_refuse", jax.ShapeDtypeStruct((), "float32"))
     with pytest.raises(RuntimeError, match=r"fastfm_jax has kernels for the CPU alone: put table and ids there"):
